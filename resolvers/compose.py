@@ -1,0 +1,52 @@
+"""Composing: from the rows of a round to the records of the output topics, without version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from resolvers.entity import MembershipView, entity_document, identifier_document, membership_document, merged_document
+from resolvers.port import OutputRecord
+from resolvers.redis_rows import Rows, entity_type_of, read_membership
+from resolvers.timeline import changes, ending, membership_changes, timeline_record
+
+
+def compose(rows: Rows, taken: Iterable[list[Any]]) -> Iterator[OutputRecord]:
+    """Write the documents of the keys that a round took, and the timeline of what changed."""
+    for row in taken:
+        match row[0]:
+            case b"e":
+                yield from _entity(rows, row)
+            case b"i":
+                seen = rows.identifier(row[3])
+                yield OutputRecord("identifiers", str(seen.identifier), identifier_document(seen, rows.entity_id(row[1], row[2])))
+            case _:
+                yield from _membership(rows, row)
+
+
+def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
+    _, digest, had, traits, notes, row = taken
+    match row[0]:
+        case b"living":
+            view = rows.entity(digest, row)
+            old = rows.told(view, row, traits) if had else None
+            entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
+            told = list(changes(old, view, rows.merges(notes, b"+")))
+        case b"gone":
+            entity_type, survivor = entity_type_of(row[2]), rows.entity_id(row[1], row[2])
+            entity_id = rows.entity_id(digest, row[2])
+            document = merged_document(entity_id, entity_type, survivor)
+            told = [ending(survivor, *(merge.event for merge in rows.merges(notes, b"-")[-1:]))]
+        case _:
+            return
+    yield OutputRecord("entities", entity_id, document)
+    for change in told:
+        yield OutputRecord("timeline", entity_id, timeline_record(entity_id, entity_type, change))
+
+
+def _membership(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
+    person, group, view = rows.membership(taken[2])
+    old: MembershipView | None = read_membership((person, group), taken[1])
+    yield OutputRecord("memberships", f"{person}:{group}", membership_document(view) if view else None)
+    for change in membership_changes(old, view):
+        yield OutputRecord("timeline", person, timeline_record(person, entity_type_of(taken[2][1]), change))

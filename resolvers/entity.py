@@ -1,0 +1,130 @@
+"""Documents: what the compacted topics say about entities, identifiers and memberships.
+
+Pure functions from views (what a store knows, in memory or in Redis) to the documents of the topics, without
+`version`, which the round adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from resolvers.identifier import Identifier
+from resolvers.instant import HOUR_MS, write_instant
+
+LISTED_IDENTIFIERS = 1_000
+"""A document lists at most so many identifiers, the oldest, beside their count."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fact:
+    """An observed value, ordered by what decides between two: the latest event time, then source, event id, value."""
+
+    occurred_at: int
+    source: str
+    event_id: str
+    value: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenIdentifier:
+    """An identifier with the time of its first sighting in ms, that of the last in hours, and its first event."""
+
+    identifier: Identifier
+    digest: bytes
+    first: int
+    last_hour: int
+    event: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class EntityView:
+    """A living entity as a store knows it. `identifiers` are the oldest ones by (first, digest), `count` is of all."""
+
+    entity_id: str
+    entity_type: str
+    first: int
+    last_hour: int
+    identifiers: tuple[SeenIdentifier, ...]
+    count: int
+    traits: Mapping[str, Fact] = field(default_factory=dict)
+
+    @property
+    def founder(self) -> SeenIdentifier:
+        """Give the identifier that the entity's id is made of: the oldest."""
+        return self.identifiers[0]
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipView:
+    """Who belongs to whom. `latest` is the latest sighting, `active` the latest that does not end it; values are roles."""
+
+    person_id: str
+    group_id: str
+    latest: Fact
+    ended: bool
+    active: Fact | None
+
+
+def entity_document(view: EntityView) -> dict[str, Any]:
+    """Write a living entity's document."""
+    return {
+        "entity_id": view.entity_id,
+        "entity_type": view.entity_type,
+        "status": "active",
+        "first_seen": write_instant(view.first),
+        "last_seen": write_instant(view.last_hour * HOUR_MS),
+        "identifiers": [_listed(seen) for seen in view.identifiers],
+        "identifier_count": view.count,
+        "traits": {name: orjson.loads(view.traits[name].value) for name in sorted(view.traits)},
+        "states": {},
+    }
+
+
+def merged_document(entity_id: str, entity_type: str, merged_into: str) -> dict[str, Any]:
+    """Write what became of an id whose founding identifier belongs to an older entity now."""
+    return {"entity_id": entity_id, "entity_type": entity_type, "status": "merged", "merged_into": merged_into}
+
+
+def identifier_document(seen: SeenIdentifier, entity_id: str) -> dict[str, Any]:
+    """Write which living entity an identifier belongs to."""
+    identifier = seen.identifier
+    return {
+        "entity_type": identifier.entity_type,
+        "type": identifier.type,
+        "value": identifier.value,
+        "entity_id": entity_id,
+        "first_seen": write_instant(seen.first),
+        "last_seen": write_instant(seen.last_hour * HOUR_MS),
+        "status": "active",
+    }
+
+
+def membership_document(view: MembershipView) -> dict[str, Any]:
+    """Write a membership: role, since and source are those of the latest sighting.
+
+    A latest sighting that ends it gives `until`; `since` is then that of the latest one before, if there is any.
+    """
+    told = view.active if view.ended and view.active else view.latest
+    role = view.latest.value or told.value
+    return {
+        "person_id": view.person_id,
+        "group_id": view.group_id,
+        "role": role.decode() or None,
+        "since": write_instant(told.occurred_at),
+        "until": write_instant(view.latest.occurred_at) if view.ended else None,
+        "last_seen": write_instant(view.latest.occurred_at // HOUR_MS * HOUR_MS),
+        "source": view.latest.source,
+    }
+
+
+def _listed(seen: SeenIdentifier) -> dict[str, Any]:
+    return {
+        "type": seen.identifier.type,
+        "value": seen.identifier.value,
+        "first_seen": write_instant(seen.first),
+        "last_seen": write_instant(seen.last_hour * HOUR_MS),
+    }

@@ -1,0 +1,73 @@
+"""Every error that this project raises on purpose.
+
+    NexusError
+    |-- SettingsError          the settings file or the environment is wrong: fix it and start again
+    |-- Retryable              something outside failed: the same call may succeed later
+    |   |-- KafkaUnavailable
+    |   `-- RedisUnavailable
+    |-- Poison                 this record is bad and will be bad next time
+    |   `-- Rejected           an adapter's word: the record gives no event, with the reason
+    |-- PositionGap            a batch does not continue from the stored position; nothing was written
+    |-- LogTruncated           the event log no longer reaches back to a stored position
+    |-- Fenced                 another worker has taken over what this one was doing
+    |-- StoreMismatch          the space in Redis was made with other settings or another format
+    `-- StackError             the local Kafka or Redis could not be started or stopped
+
+A message says what failed, which one, and what to do about it. Errors are always chained to their cause.
+"""
+
+from __future__ import annotations
+
+
+class NexusError(Exception):
+    """The root of every error raised on purpose."""
+
+
+class SettingsError(NexusError):
+    """A setting is missing, unknown or not allowed; the message names the key, the value and what is allowed."""
+
+
+class Retryable(NexusError):  # noqa: N818 - a branch of the tree, named for what the caller may do
+    """Something outside failed; the same call may succeed later."""
+
+
+class KafkaUnavailable(Retryable):
+    """Kafka did not answer; the message names its address."""
+
+
+class RedisUnavailable(Retryable):
+    """Redis did not answer or refuses writes for now; the message names its address."""
+
+
+class Poison(NexusError):  # noqa: N818
+    """One record is bad; trying again cannot help."""
+
+
+class Rejected(Poison):
+    """A source record gives no event; `str(error)` is a reason that a person can act on."""
+
+
+class PositionGap(NexusError):  # noqa: N818
+    """A batch does not start where the partition's applied evidence ends; nothing was written."""
+
+    def __init__(self, partition: int, expected: int, got: int) -> None:
+        super().__init__(f"partition {partition}: a batch starts at {got}, but Redis has applied up to {expected}")
+        self.partition = partition
+        self.expected = expected
+        self.got = got
+
+
+class LogTruncated(NexusError):  # noqa: N818
+    """The event log no longer reaches back to a position that is still needed."""
+
+
+class Fenced(NexusError):  # noqa: N818
+    """Another worker has taken over a partition or a shard; this one must stop touching it."""
+
+
+class StoreMismatch(NexusError):  # noqa: N818
+    """The space in Redis was made with other rules, another identity key or another format."""
+
+
+class StackError(NexusError):
+    """The local stack could not be brought up or down; the message names the part, the reason and the way out."""

@@ -1,0 +1,241 @@
+-- Graph: what a script may do to records, and how the outcome is written. Prepended after records.lua.
+--
+-- Invariant: every operation is a join (sets unite, first = min, last = max, trait = max), so any order and any repeat
+-- of the same evidence ends in the same graph. What a change makes visible outside is marked dirty in the same step.
+
+local dirty = {} -- output key -> what was told last ('' = nothing)
+local notes = {} -- entity's output key -> packed {'+' absorbed | '-' absorbed by, that founder's digest, link}
+local counters = {}
+local shards
+
+local function shard_of(digest) return struct.unpack('>I4', digest) % shards end
+
+local function number(name)
+  counters[name] = (counters[name] or tonumber(redis.call('HGET', META, name) or '0')) + 1
+  return counters[name]
+end
+
+local function mark_identifier(n) dirty['i' .. n.digest] = '' end
+
+local function mark_entity(digest, p) -- p: the part that was told under this id until now, or nil
+  local key = 'e' .. digest
+  if dirty[key] then return end
+  if not (p and p.raw) then
+    dirty[key] = ''
+    return
+  end
+  traits_of(p)
+  dirty[key] = cmsgpack.pack({ p.raw, p.traits_raw })
+end
+
+local function note(digest, sign, other, link_id)
+  local key = 'e' .. digest
+  notes[key] = notes[key] or {}
+  table.insert(notes[key], sign .. other .. struct.pack('>I5', link_id))
+end
+
+-- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere.
+local function retell_membership(b)
+  local p = node(part(find(node(b.a))).founder).digest
+  local g = node(part(find(node(b.g))).founder).digest
+  if b.told_p ~= '' and (b.told_p ~= p or b.told_g ~= g) then
+    local left = fold_of(b.told_p .. b.told_g)
+    local key = 'm' .. left.name
+    dirty[key] = dirty[key] or left.raw
+    left.latest, left.active, left.dirty = nil, nil, true
+  end
+  if b.told_p ~= p or b.told_g ~= g then b.told_p, b.told_g, b.dirty = p, g, true end
+  local f = fold_of(p .. g)
+  if not f.latest or fact_less(f.latest, b.latest) then
+    f.latest, f.ended, f.dirty = b.latest, b.ended, true
+  elseif f.ended ~= b.ended and not fact_less(b.latest, f.latest) then
+    f.ended, f.dirty = math.max(f.ended, b.ended), true
+  end
+  if b.active and (not f.active or fact_less(f.active, b.active)) then f.active, f.dirty = b.active, true end
+  if f.dirty then
+    local key = 'm' .. f.name
+    dirty[key] = dirty[key] or f.raw
+  end
+end
+
+local function retell_identifier(n)
+  local founder = part(find(n)).founder
+  if n.told ~= founder then
+    n.told, n.dirty = founder, true
+    mark_identifier(n)
+  end
+end
+
+local sweeps = {} -- {name, first node, node to stop at} to be appended to the queue of sweeps
+
+-- Retell the run of `count` nodes from `start` to `last`, which were a circle of their own until now. A sweep ends
+-- when it comes to the node that follows the run today: nodes are only ever added, after `last`, so it will come.
+local function retell(start, last, count)
+  if count > INLINE then
+    sweeps[#sweeps + 1] = { struct.pack('>I5B', find(node(start)).id, 0), start, node(last).next }
+    return
+  end
+  local n = node(start)
+  for _ = 1, count do
+    retell_identifier(n)
+    local q = list_of(n.id)
+    if q.group_count + q.member_count > INLINE then
+      sweeps[#sweeps + 1] = { struct.pack('>I5B', n.id, 1), n.id, n.next }
+    else
+      local at = q.groups
+      while at ~= 0 do
+        local b = belonging(n.id, at)
+        retell_membership(b)
+        at = b.next_a
+      end
+      at = q.members
+      while at ~= 0 do
+        local b = belonging(at, n.id)
+        retell_membership(b)
+        at = b.next_g
+      end
+    end
+    n = node(n.next)
+  end
+end
+
+-- Keep the list of a part to the oldest identifiers, when it has become too long.
+local function trim(p)
+  if #p.list <= LISTED * 5 then return end
+  local all = {}
+  for at = 1, #p.list, 5 do all[#all + 1] = node((struct.unpack('>I5', p.list, at))) end
+  table.sort(all, older)
+  local kept = {}
+  for i = 1, LISTED do kept[i] = struct.pack('>I5', all[i].id) end
+  p.list = table.concat(kept)
+  p.horizon, p.horizon_digest = all[LISTED].first, all[LISTED].digest
+end
+
+-- List a node that may belong to the oldest of a part whose list is full.
+local function consider(p, n)
+  if p.count <= LISTED then return end
+  local set = p.horizon > 0
+  if set and (n.first > p.horizon or (n.first == p.horizon and not bytes_less(n.digest, p.horizon_digest))) then return end
+  local packed = struct.pack('>I5', n.id)
+  for at = 1, #p.list, 5 do
+    if string.sub(p.list, at, at + 4) == packed then return end
+  end
+  p.list = p.list .. packed
+  trim(p)
+end
+
+local function join_traits(into, from)
+  for name, fact in pairs(from) do
+    local had = into[name]
+    if not had or fact_less(had, fact) then into[name] = fact end
+  end
+end
+
+-- Unite the components of two roots by size; gives the root that remains. The circles are joined at the roots, so
+-- what was one circle stays one contiguous run of the new one, which a sweep in progress relies on.
+local function unite(a, b)
+  if a == b then return a end
+  local p, q = part(a), part(b)
+  if p.count < q.count or (p.count == q.count and p.root > q.root) then a, b, p, q = b, a, q, p end
+  b.parent, b.dirty, a.dirty = a.id, true, true
+  a.next, b.next = b.next, a.next
+  if older(node(q.founder), node(p.founder)) then p.founder = q.founder end
+  p.first, p.last = math.min(p.first, q.first), math.max(p.last, q.last)
+  for code, count in pairs(q.counts) do p.counts[code] = (p.counts[code] or 0) + count end
+  local full = #p.list == LISTED * 5 or #q.list == LISTED * 5
+  p.count = p.count + q.count
+  if full and q.count == 1 then
+    consider(p, b)
+  else
+    p.list = p.list .. q.list
+    trim(p)
+  end
+  local from = traits_of(q)
+  if next(from) then
+    join_traits(traits_of(p), from)
+    p.traits_dirty = true
+  end
+  p.dirty, q.gone = true, true
+  return a
+end
+
+local function write_dirty()
+  for key, told in pairs(dirty) do
+    local shard = shard_of(string.sub(key, 2, 17))
+    if redis.call('HSETNX', BASE .. ':dirty:' .. shard, key, told) == 1 then
+      redis.call('RPUSH', BASE .. ':queue:' .. shard, key)
+    end
+  end
+  for key, list in pairs(notes) do
+    local name = BASE .. ':notes:' .. shard_of(string.sub(key, 2, 17))
+    redis.call('HSET', name, key, (redis.call('HGET', name, key) or '') .. table.concat(list))
+  end
+end
+
+local function write_memberships()
+  for _, b in pairs(belongs) do
+    if b and b.dirty then
+      local key, name = pair_key(b.a, b.g)
+      redis.call('HSET', key, name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g }))
+    end
+  end
+  for _, q in pairs(lists) do
+    if q.dirty then
+      local key, field = page('q', q.id)
+      redis.call('HSET', key, field, struct.pack('>I5I4I5I4', q.groups, q.group_count, q.members, q.member_count))
+    end
+  end
+  for name, f in pairs(folds) do
+    if f.dirty then
+      if f.latest then
+        redis.call('HSET', bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false }))
+      else
+        redis.call('HDEL', bucket('r', name), name)
+      end
+    end
+  end
+end
+
+local function write_sweeps()
+  for _, s in ipairs(sweeps) do
+    local name, start, stop = unpack(s)
+    local under_way = redis.call('HGET', BASE .. ':sweeps', name)
+    if not under_way then
+      redis.call('RPUSH', BASE .. ':sweepq', name)
+    elseif string.byte(name, 6) == 0 then -- let it go once round the whole circle from where it is
+      start = struct.unpack('>I5', under_way)
+      stop = start
+    end
+    redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5BI5', start, stop, 0, 0))
+  end
+end
+
+local function flush()
+  write_sweeps()
+  for id, n in pairs(nodes) do
+    if n.dirty then
+      local key, field = page('n', id)
+      redis.call('HSET', key, field, struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest))
+    end
+  end
+  for id, l in pairs(links) do
+    if l.dirty then
+      local key, field = page('k', id)
+      redis.call('HSET', key, field, pack_link(l))
+    end
+  end
+  for root, p in pairs(parts) do
+    local key, field = page('p', root)
+    local traits_key = page('t', root)
+    if p.gone then
+      redis.call('HDEL', key, field)
+      redis.call('HDEL', traits_key, field)
+    else
+      if p.dirty then redis.call('HSET', key, field, pack_part(p)) end
+      if p.traits_dirty then redis.call('HSET', traits_key, field, cmsgpack.pack(p.traits)) end
+    end
+  end
+  write_memberships()
+  write_dirty()
+  for name, value in pairs(counters) do redis.call('HSET', META, name, string.format('%d', value)) end
+end

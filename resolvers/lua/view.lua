@@ -1,0 +1,58 @@
+-- View: rows that tell Python what documents are made of. Prepended after graph.lua to scripts that read.
+
+local function code_name(code) return redis.call('HGET', BASE .. ':names', code) end
+
+-- {digest, type, value, first ms, last h, {first event}, 1 if told before}
+local function identifier_row(n, told)
+  local event = told and {} or event_of(link(n.flink))
+  return { n.digest, code_name(n.code), value_of(n.id), n.first, n.last, event, told and 1 or 0 }
+end
+
+local function nodes_in(list)
+  local found, count = {}, 0
+  for at = 1, #list, 5 do
+    found[struct.unpack('>I5', list, at)] = true
+    count = count + 1
+  end
+  return found, count
+end
+
+-- {'unknown'} | {'gone', survivor's founder, type} | {'living', type, count, first ms, last h, traits, {identifier row, ...}}
+-- `old` are the nodes listed when the entity was told last: their first events are not read again.
+local function entity_row(digest, old)
+  local n = node_of(digest)
+  if not n then return { 'unknown' } end
+  local p = part(find(n))
+  local founder = node(p.founder)
+  if founder.digest ~= digest then return { 'gone', founder.digest, code_name(founder.code) } end
+  traits_of(p)
+  local rows = {}
+  for at = 1, #p.list, 5 do
+    local id = struct.unpack('>I5', p.list, at)
+    rows[#rows + 1] = identifier_row(node(id), old[id] and id ~= p.founder)
+  end
+  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows }
+end
+
+-- {person's founder, type, group's founder, type, fold} with an empty fold where nobody belongs to anything any more
+local function membership_row(name)
+  local p, g = string.sub(name, 1, 16), string.sub(name, 17)
+  local raw = redis.call('HGET', bucket('r', name), name) or ''
+  return { p, code_name(node_of(p).code), g, code_name(node_of(g).code), raw }
+end
+
+-- {'+' | '-', other founder, type, {link's first event}, {{type, value}, ...}} for each merge that was noted
+local function note_rows(packed)
+  local rows = {}
+  for at = 1, #packed, 22 do
+    local other = string.sub(packed, at + 1, at + 16)
+    local l = link((struct.unpack('>I5', packed, at + 17)))
+    local named = {}
+    for i, m in ipairs(l.members) do
+      if i > 10 then break end -- enough to see why
+      named[i] = { code_name(node(m[1]).code), value_of(m[1]) }
+    end
+    rows[#rows + 1] = { string.sub(packed, at, at), other, code_name(node_of(other).code), event_of(l), named }
+  end
+  return rows
+end

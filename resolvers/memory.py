@@ -1,0 +1,294 @@
+"""The resolver in memory: the specification that every other implementation must be indistinguishable from.
+
+All that is kept is evidence: links and memberships, each a join (sets unite, first = min, last = max, trait = max).
+Everything else, entities and their ids above all, is computed from that evidence anew, by the plainest means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from resolvers.entity import (
+    LISTED_IDENTIFIERS,
+    EntityView,
+    Fact,
+    MembershipView,
+    SeenIdentifier,
+    entity_document,
+    identifier_document,
+    membership_document,
+    merged_document,
+)
+from resolvers.errors import Fenced, PositionGap
+from resolvers.identifier import Identifier, entity_id, founder_of, identifier_digest
+from resolvers.instant import hour_of
+from resolvers.port import Applied, Backlog, OutputRecord, Round
+from resolvers.rules import Rules
+from resolvers.shards import shard_of
+from resolvers.sighting import Batch, Evidence, Position, Sighting, Usable
+from resolvers.timeline import Merge, changes, ending, timeline_record
+
+Observation = tuple[str, int, str, str, int, str]
+"""A state seen: (state, event time, source, event id, participant, value)."""
+
+
+@dataclass(slots=True)
+class Link:
+    """Identifiers seen together: since when, till which hour, with which traits and states."""
+
+    identifiers: tuple[Usable, ...]
+    first: Fact
+    last_hour: int
+    traits: dict[str, Fact] = field(default_factory=dict)
+    states: set[Observation] = field(default_factory=set)
+
+    def join(self, seen: Sighting, event: Fact) -> None:
+        """Take one more sighting in. Idempotent and commutative."""
+        self.first = min(self.first, event)
+        self.last_hour = max(self.last_hour, hour_of(event.occurred_at))
+        for name, value in seen.traits:
+            fact = replace(event, value=value)
+            self.traits[name] = max(self.traits.get(name, fact), fact)
+        self.states |= {(name, event.occurred_at, event.source, event.event_id, seen.index, value) for name, value in seen.states}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything the evidence says at one moment."""
+
+    entities: dict[str, EntityView]
+    owner: dict[bytes, str]
+    memberships: dict[tuple[str, str], MembershipView]
+
+
+class MemoryResolver:
+    """One space, in memory. Forgets when the process ends."""
+
+    def __init__(self, rules: Rules, shards: int = 6, listed: int = LISTED_IDENTIFIERS) -> None:
+        """Start empty. `shards` is the partition count of the output topics, `listed` what a document shows at most."""
+        self._rules = rules
+        self._shards = shards
+        self._listed = listed
+        self._links: dict[bytes, Link] = {}
+        self._memberships: dict[tuple[bytes, bytes], set[tuple[Fact, bool]]] = {}
+        self._positions: dict[tuple[str, int], Position] = {}
+        self._issued: dict[str, str] = {}
+        self._told: dict[tuple[str, str], dict[str, Any]] = {}
+        self._told_views: dict[str, EntityView] = {}
+        self._merges: dict[str, list[Merge]] = {}
+        self._rounds: dict[int, Round] = {}
+        self._taken: dict[int, tuple[Any, ...]] = {}
+        self._numbers: dict[int, int] = {}
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def position(self, log: str, partition: int) -> Position:
+        """Tell where the partition's applied evidence ends."""
+        return self._positions.get((log, partition), Position())
+
+    async def apply(self, batch: Batch) -> Applied:
+        """Join a batch's evidence, sighting by sighting."""
+        expected = await self.position(batch.log, batch.partition)
+        if batch.start != expected.offset:
+            raise PositionGap(batch.partition, expected.offset, batch.start)
+        for evidence in batch.evidence:
+            self._join(evidence)
+        self._positions[batch.log, batch.partition] = batch.end
+        owner = self.world().owner
+        return Applied(tuple(tuple(owner[seen.identifiers[0].digest] for seen in one.sightings) for one in batch.evidence))
+
+    def _join(self, evidence: Evidence) -> None:
+        event = Fact(evidence.occurred_at, evidence.source, evidence.event_id)
+        for seen in evidence.sightings:
+            before = self.world().owner
+            link = self._links.setdefault(seen.link, Link(seen.identifiers, event, hour_of(event.occurred_at)))
+            link.join(seen, event)
+            self._note_merges(before, self.world().owner, link)
+        for one in evidence.memberships:
+            pair = (evidence.sightings[one.member].identifiers[0].digest, evidence.sightings[one.group].identifiers[0].digest)
+            role = replace(event, value=(one.role or "").encode())
+            self._memberships.setdefault(pair, set()).add((role, one.ended))
+
+    def _note_merges(self, before: dict[bytes, str], after: dict[bytes, str], link: Link) -> None:
+        """Remember which ids ended by this link, for the timeline of the entity that absorbed them."""
+        ended = {owner: after[digest] for digest, owner in before.items() if owner != after[digest]}
+        for absorbed, survivor in ended.items():
+            named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
+            self._merges.setdefault(survivor, []).append(Merge(absorbed, link.first, named))
+        self._issued |= {owner: link.identifiers[0].identifier.entity_type for owner in ended} | {
+            owner: link.identifiers[0].identifier.entity_type for digest, owner in after.items() if digest == link.identifiers[0].digest
+        }
+
+    def world(self) -> World:
+        """Compute who is who from the evidence alone: the connected components of identifiers over links."""
+        entities: dict[str, EntityView] = {}
+        owner: dict[bytes, str] = {}
+        for links in _components(self._links):
+            view = _entity(self._rules, links, self._listed)
+            entities[view.entity_id] = view
+            owner |= {usable.digest: view.entity_id for link in links for usable in link.identifiers}
+        pairs: dict[tuple[str, str], set[tuple[Fact, bool]]] = {}
+        for (member, group), sightings in self._memberships.items():
+            pairs.setdefault((owner[member], owner[group]), set()).update(sightings)
+        memberships = {pair: _membership(pair, sightings) for pair, sightings in pairs.items()}
+        return World(entities, owner, memberships)
+
+    def _documents(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Write everything that the compacted topics should hold now."""
+        world = self.world()
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for issued, entity_type in self._issued.items():
+            if issued not in world.entities:
+                found["entities", issued] = merged_document(issued, entity_type, world.owner[founder_of(issued)])
+        for seen in _identifiers(self._links):
+            found["identifiers", str(seen.identifier)] = identifier_document(seen, world.owner[seen.digest])
+        found |= {("entities", view.entity_id): entity_document(view) for view in world.entities.values()}
+        found |= {("memberships", f"{a}:{b}"): membership_document(view) for (a, b), view in world.memberships.items()}
+        return found
+
+    def _shard(self, topic: str, key: str) -> int:
+        if topic == "identifiers":
+            entity_type, kind, value = key.split(":", 2)
+            return shard_of(identifier_digest(self._rules.identity_key, Identifier(entity_type, kind, value)), self._shards)
+        return shard_of(founder_of(key.split(":")[0]), self._shards)
+
+    async def pending(self, shard: int) -> Round | None:
+        """Give the round in flight, or undo one that was taken and never kept."""
+        round_ = self._rounds.get(shard)
+        if round_ is not None and round_.payload is None:
+            del self._rounds[shard]
+            return None
+        return round_
+
+    async def take(self, shard: int, limit: int, floor: int) -> Round | None:
+        """Compose a round of what differs from what was told."""
+        now = self._documents()
+        dirty = [key for key in now.keys() | self._told.keys() if now.get(key) != self._told.get(key) and self._shard(*key) == shard]
+        if not dirty:
+            return None
+        number = max(self._numbers.get(shard, 0), floor) + 1
+        views, chosen = self.world().entities, sorted(dirty)[:limit]
+        records = [OutputRecord(topic, key, now.get((topic, key))) for topic, key in chosen]
+        records += [line for topic, key in chosen if topic == "entities" for line in self._timeline(key, now[topic, key], views.get(key))]
+        self._numbers[shard] = number
+        self._rounds[shard] = Round(shard, number, tuple(records))
+        self._taken[shard] = (now, views, chosen)
+        return self._rounds[shard]
+
+    def _timeline(self, key: str, document: dict[str, Any], view: EntityView | None) -> Iterator[OutputRecord]:
+        told = (
+            list(changes(self._told_views.get(key), view, self._merges.get(key, ())))
+            if view
+            else [ending(document["merged_into"])]
+        )
+        for change in told:
+            yield OutputRecord("timeline", key, timeline_record(key, document["entity_type"], change))
+
+    async def keep(self, shard: int, number: int, payload: bytes) -> None:
+        """Store the bytes of a taken round."""
+        round_ = self._rounds.get(shard)
+        if round_ is None or round_.number != number:
+            raise Fenced(f"shard {shard}: round {number} is not in flight")
+        now, views, chosen = self._taken[shard]
+        for topic, key in chosen:
+            if (topic, key) in now:
+                self._told[topic, key] = now[topic, key]
+            else:
+                self._told.pop((topic, key))
+            if topic == "entities":
+                self._merges.pop(key, None)
+                self._told_views.pop(key, None)
+                if key in views:
+                    self._told_views[key] = views[key]
+        self._rounds[shard] = replace(round_, payload=payload)
+
+    async def finish(self, shard: int, number: int) -> None:
+        """End a round."""
+        if shard in self._rounds and self._rounds[shard].number == number:
+            del self._rounds[shard]
+
+    async def sweep(self, limit: int) -> int:
+        """Nothing to sweep: what is dirty is computed, never marked."""
+        return 0
+
+    async def backlog(self) -> Backlog:
+        """Count what differs from what was told."""
+        now = self._documents()
+        dirty = sum(now.get(key) != self._told.get(key) for key in now.keys() | self._told.keys())
+        return Backlog(dirty, len(self._rounds), 0)
+
+    async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
+        """Give an identifier's document."""
+        return self._documents().get(("identifiers", str(identifier)))
+
+    async def entity(self, entity_id: str) -> dict[str, Any] | None:
+        """Give an entity's document, or what became of an id that ended."""
+        found = self._documents().get(("entities", entity_id))
+        try:
+            owner = self.world().owner.get(founder_of(entity_id))
+        except ValueError:
+            return None
+        if found is None and owner is not None:
+            return merged_document(entity_id, self.world().entities[owner].entity_type, owner)
+        return found
+
+    async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
+        """Walk over every living document."""
+        for (topic, key), document in self._documents().items():
+            if document.get("status") != "merged":
+                yield topic, key, document
+
+
+def _components(links: dict[bytes, Link]) -> Iterator[list[Link]]:
+    """Group links that share identifiers, directly or through others."""
+    by_identifier: dict[bytes, list[bytes]] = {}
+    for name, link in links.items():
+        for usable in link.identifiers:
+            by_identifier.setdefault(usable.digest, []).append(name)
+    todo = set(links)
+    while todo:
+        group, edge = set(), {todo.pop()}
+        while edge:
+            group |= edge
+            edge = {other for name in edge for usable in links[name].identifiers for other in by_identifier[usable.digest]} - group
+        todo -= group
+        yield [links[name] for name in group]
+
+
+def _identifiers(links: dict[bytes, Link] | list[Link]) -> list[SeenIdentifier]:
+    """Fold links into their identifiers, the oldest first."""
+    found: dict[bytes, SeenIdentifier] = {}
+    for link in links.values() if isinstance(links, dict) else links:
+        for usable in link.identifiers:
+            seen = SeenIdentifier(usable.identifier, usable.digest, link.first.occurred_at, link.last_hour, link.first)
+            old = found.get(usable.digest, seen)
+            event = min(old.event, seen.event)
+            found[usable.digest] = replace(seen, first=event.occurred_at, last_hour=max(old.last_hour, seen.last_hour), event=event)
+    return sorted(found.values(), key=lambda seen: (seen.first, seen.digest))
+
+
+def _entity(rules: Rules, links: list[Link], listed: int) -> EntityView:
+    """Fold a component's links into its entity: founder, times, traits."""
+    identifiers = _identifiers(links)
+    traits: dict[str, Fact] = {}
+    for link in links:
+        for name, fact in link.traits.items():
+            traits[name] = max(traits.get(name, fact), fact)
+    founder = identifiers[0]
+    entity_type = founder.identifier.entity_type
+    name = entity_id(rules.prefix(entity_type), founder.digest)
+    last = max(link.last_hour for link in links)
+    return EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
+
+
+def _membership(pair: tuple[str, str], sightings: set[tuple[Fact, bool]]) -> MembershipView:
+    """Fold the sightings of one membership into the latest, and the latest that does not end it."""
+    latest, ended = max(sightings)
+    active = max((fact for fact, ends in sightings if not ends), default=None)
+    return MembershipView(*pair, latest, ended, active)

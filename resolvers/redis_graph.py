@@ -1,0 +1,219 @@
+"""The resolver in Redis: the same answers as `resolvers.memory`, incremental, shared by any number of workers.
+
+Invariant: every change of the graph happens inside one Lua script, together with what it made dirty and with the
+position it came from. What this module adds is writing evidence for the scripts and reading their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgpack
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from resolvers.compose import compose
+from resolvers.entity import entity_document, identifier_document, membership_document, merged_document
+from resolvers.errors import Fenced, PositionGap, RedisUnavailable, StoreMismatch
+from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.instant import hour_of
+from resolvers.port import Applied, Backlog, Round
+from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of
+from resolvers.rules import Rules
+from resolvers.scripts import Bounds, Reply, Scripts
+from resolvers.sighting import Batch, Evidence, Position, Sighting
+
+FORMAT = 1
+READ_BUDGET = 5_000
+"""Identifiers that one round reads before it takes no further key: about ten milliseconds of Redis's time."""
+
+_WALK = 200
+
+
+def _pack(value: object) -> bytes:
+    """Write msgpack in its older form, where bytes and text are one: Lua's cmsgpack knows no other."""
+    return bytes(msgpack.packb(value, use_bin_type=False, unicode_errors="surrogatepass"))
+
+
+
+class RedisResolver:
+    """One space of the graph in Redis or Valkey. Close it when done."""
+
+    def __init__(
+        self, url: str, rules: Rules, space: str = "default", shards: int = 6, buckets: int = 4096, bounds: Bounds = Bounds()
+    ) -> None:
+        """Keep the address; nothing is asked before `open`. `shards` and `buckets` are fixed when the space is born."""
+        self._url = url
+        self._rules = rules
+        self._base = f"nexus:{{{space}}}"
+        self._shards = shards
+        self._buckets = buckets
+        self._redis: Redis = Redis.from_url(url, health_check_interval=30)
+        self._scripts = Scripts(self._redis, self._base, bounds)
+        self._rows = Rows(rules)
+        self._codes: dict[tuple[str, str], int] = {}
+        self._hubs = b""
+
+    async def open(self) -> None:
+        """Create the space, or check that it is the one that these rules make."""
+        types = [(entity, kind) for entity, rule in self._rules.entities.items() for kind in rule.identifiers]
+        key = identifier_digest(self._rules.identity_key, Identifier("", "", "")).hex()
+        fixed = {
+            "format": str(FORMAT),
+            "buckets": str(self._buckets),
+            "shards": str(self._shards),
+            "rules": self._rules.fingerprint,
+            "identity_key": key,
+        }
+        flat = [part for pair in fixed.items() for part in pair]
+        _, (stored, codes) = await self._call("open", _pack(flat), _pack([f"{entity}:{kind}" for entity, kind in types]))
+        found = {name.decode(): value.decode() for name, value in zip(stored[::2], stored[1::2], strict=True)}
+        for name, expected in fixed.items():
+            if found.get(name) != expected:
+                raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {_ADVICE[name]}")
+        self._codes = dict(zip(types, codes, strict=True))
+        self._hubs = _pack(list(self._hub_codes()))
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._redis.aclose()
+
+    async def drop(self) -> None:
+        """Delete the whole space. For bounded runs and tests; nothing asks twice."""
+        async for key in self._redis.scan_iter(match=self._base.replace("[", "\\[") + ":*", count=1000):
+            await self._redis.unlink(key)
+
+    async def position(self, log: str, partition: int) -> Position:
+        """Tell where the partition's applied evidence ends."""
+        stored = await self._redis.hget(f"{self._base}:pos", f"{log}/{partition}")
+        if stored is None:
+            return Position()
+        offset, checksum = stored.split(b":")
+        return Position(int(offset), int(checksum))
+
+    async def apply(self, batch: Batch) -> Applied:
+        """Apply a batch in one script call."""
+        packed = _pack([self._evidence(one) for one in batch.evidence])
+        where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
+        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs)
+        if word is Reply.GAP:
+            raise PositionGap(batch.partition, int(rest[0]), batch.start)
+        digests, at, ids = rest[0], 0, []
+        for one in batch.evidence:
+            ids.append(tuple(self._id(digests[at + 16 * i : at + 16 * i + 16], seen) for i, seen in enumerate(one.sightings)))
+            at += 16 * len(one.sightings)
+        return Applied(tuple(ids))
+
+    async def pending(self, shard: int) -> Round | None:
+        """Give a kept round back, or undo one that was only taken."""
+        word, rest = await self._call("pending", shard)
+        return Round(shard, rest[0], payload=rest[1]) if word is Reply.KEPT else None
+
+    async def take(self, shard: int, limit: int, floor: int) -> Round | None:
+        """Take a round and compose its records."""
+        word, rest = await self._call("take", shard, limit, floor, READ_BUDGET)
+        if word is Reply.BUSY:
+            raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
+        if word is Reply.NONE:
+            return None
+        return Round(shard, rest[0], tuple(compose(self._rows, rest[1])))
+
+    async def keep(self, shard: int, number: int, payload: bytes) -> None:
+        """Store a round's bytes."""
+        word, _ = await self._call("keep", shard, number, payload)
+        if word is Reply.GONE:
+            raise Fenced(f"shard {shard}: round {number} is not in flight; another publisher has taken over")
+
+    async def finish(self, shard: int, number: int) -> None:
+        """End a round."""
+        await self._call("finish", shard, number)
+
+    async def sweep(self, limit: int) -> int:
+        """Go on with the oldest sweep."""
+        _, (remaining,) = await self._call("sweep", limit)
+        return int(remaining)
+
+    async def backlog(self) -> Backlog:
+        """Count what is not yet told."""
+        _, (dirty, in_flight, sweeps) = await self._call("backlog")
+        return Backlog(dirty, in_flight, sweeps)
+
+    async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
+        """Look an identifier up."""
+        _, (row,) = await self._call("look", "identifier", identifier_digest(self._rules.identity_key, identifier))
+        return identifier_document(self._rows.identifier(row[2]), self._rows.entity_id(row[0], row[1])) if row else None
+
+    async def entity(self, entity_id: str) -> dict[str, Any] | None:
+        """Look an entity up, or what became of an id that ended."""
+        try:
+            digest = founder_of(entity_id)
+        except ValueError:
+            return None
+        _, (row,) = await self._call("look", "entity", digest)
+        match row[0]:
+            case b"living":
+                return entity_document(self._rows.entity(digest, row))
+            case b"gone":
+                return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
+            case _:
+                return None
+
+    async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
+        """Walk over all nodes in pieces, then over the folds of memberships."""
+        last = int(await self._redis.hget(f"{self._base}:meta", "nodes") or 0)
+        for start in range(1, last + 1, _WALK):
+            _, (rows,) = await self._call("look", "nodes", start, _WALK)
+            for founder, named, row, entity in rows:
+                seen = self._rows.identifier(row)
+                yield "identifiers", str(seen.identifier), identifier_document(seen, self._rows.entity_id(founder, named))
+                if entity:
+                    view = self._rows.entity(seen.digest, entity)
+                    yield "entities", view.entity_id, entity_document(view)
+        async for key, document in self._membership_documents():
+            yield "memberships", key, document
+
+    async def _membership_documents(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        async for bucket in self._redis.scan_iter(match=f"{self._base}:r:*", count=1000):
+            for name in await self._redis.hkeys(bucket):
+                _, (row,) = await self._call("look", "membership", name)
+                person, group, view = self._rows.membership(row)
+                if view:
+                    yield f"{person}:{group}", membership_document(view)
+
+    async def _call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
+        try:
+            return await self._scripts.call(command, *arguments)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise RedisUnavailable(f"Redis at {self._url.rpartition('@')[2]} does not answer: {error}") from error
+
+    def _id(self, founder: bytes, seen: Sighting) -> str:
+        return self._rows.entity_id(founder, seen.entity_type.encode() + b":")
+
+    def _evidence(self, one: Evidence) -> list[Any]:
+        sightings = [self._sighting(seen) for seen in one.sightings]
+        memberships = [[m.member, m.group, m.role or "", int(m.ended)] for m in one.memberships]
+        return [one.occurred_at + BIAS_MS, hour_of(one.occurred_at) + BIAS_HOURS, one.source, one.event_id, sightings, memberships]
+
+    def _sighting(self, seen: Sighting) -> list[Any]:
+        named = [
+            [usable.digest, self._codes[usable.identifier.entity_type, usable.identifier.type], usable.identifier.value]
+            for usable in seen.identifiers
+        ]
+        return [seen.link, seen.index, named, seen.traits, seen.states]
+
+    def _hub_codes(self) -> Iterator[list[int]]:
+        for entity, rule in self._rules.entities.items():
+            for kind, one in rule.identifiers.items():
+                if one.hub:
+                    yield [self._codes[entity, kind], self._codes[entity, one.hub[0]]]
+
+
+_ADVICE = {
+    "format": "the space was made by another version of nexus-streams; rebuild it into a new space",
+    "buckets": "redis.buckets is fixed when a space is born; set it back or rebuild into a new space",
+    "shards": "partitions is fixed when a space is born; set it back or rebuild into a new space",
+    "rules": "the rules of who is who have changed; rebuild into a new space, or set them back",
+    "identity_key": "identity_key is fixed when a space is born; set it back or rebuild into a new space",
+}

@@ -1,0 +1,102 @@
+"""Rows: from what the scripts reply to the views that documents are made of.
+
+Times lie in Redis as milliseconds since the year 1, so that they pack unsigned; here they become epoch times again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
+from resolvers.identifier import Identifier, entity_id
+from resolvers.instant import HOUR_MS
+from resolvers.rules import Rules
+from resolvers.timeline import Merge
+
+BIAS_MS = 62_135_596_800_000
+"""From the year 1 to the epoch, a whole number of hours."""
+
+BIAS_HOURS = BIAS_MS // HOUR_MS
+
+_decode_traits = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str, str]] | list[None]).decode
+_PackedFact = tuple[int, str, str, str]
+_decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | bool]).decode
+
+
+class Rows:
+    """Reads rows under the rules of a space, which know the id prefixes."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Keep the rules."""
+        self._rules = rules
+
+    def entity_id(self, founder: bytes, named: bytes) -> str:
+        """Write the id of the entity founded by a digest; `named` is the founder's `entity type:identifier type`."""
+        return entity_id(self._rules.prefix(entity_type_of(named)), founder)
+
+    def identifier(self, row: list[Any]) -> SeenIdentifier:
+        """Read an identifier row."""
+        digest, named, value, first, last, event, _ = row
+        entity_type, kind = named.decode().split(":", 1)
+        identifier = Identifier(entity_type, kind, value.decode("utf-8", "surrogatepass"))
+        return SeenIdentifier(identifier, digest, first - BIAS_MS, last - BIAS_HOURS, read_event(event))
+
+    def entity(self, digest: bytes, row: list[Any]) -> EntityView:
+        """Read the row of a living entity."""
+        _, named, count, first, last, traits, rows = row
+        seen = sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))
+        return EntityView(
+            self.entity_id(digest, named), entity_type_of(named), first - BIAS_MS, last - BIAS_HOURS, tuple(seen), count, read_traits(traits)
+        )
+
+    def told(self, view: EntityView, row: list[Any], traits: bytes) -> EntityView:
+        """Rebuild, as far as the timeline needs it, how an entity was told last."""
+        before = {one[0] for one in row[6] if one[6]} | {view.founder.digest}
+        listed = tuple(one for one in view.identifiers if one.digest in before)
+        return EntityView(view.entity_id, view.entity_type, view.first, view.last_hour, listed, len(listed), read_traits(traits))
+
+    def merges(self, rows: list[Any], sign: bytes) -> list[Merge]:
+        """Read the notes of merges of one direction: `+` for ids absorbed, `-` for the id absorbed by."""
+        return [
+            Merge(self.entity_id(other, named), read_event(event), tuple((kind.decode().split(":", 1)[1], value.decode()) for kind, value in link))
+            for way, other, named, event, link in rows
+            if way == sign
+        ]
+
+    def membership(self, row: list[Any]) -> tuple[str, str, MembershipView | None]:
+        """Read a membership row: both ids, and the view unless nobody belongs to anything there any more."""
+        p, p_named, g, g_named, fold = row
+        pair = (self.entity_id(p, p_named), self.entity_id(g, g_named))
+        return (*pair, read_membership(pair, fold))
+
+
+def read_membership(pair: tuple[str, str], fold: bytes) -> MembershipView | None:
+    """Read the fold of a membership; None when it is empty."""
+    if not fold:
+        return None
+    latest, ended, active = _decode_fold(fold)
+    return MembershipView(*pair, _fact(latest), bool(ended), None if isinstance(active, bool) else _fact(active))
+
+
+def entity_type_of(named: bytes) -> str:
+    """Take the entity type out of `entity type:identifier type`."""
+    return named.decode().split(":", 1)[0]
+
+
+def read_event(event: list[Any]) -> Fact:
+    """Read a link's first event; an empty one was not asked for."""
+    if not event:
+        return Fact(0, "", "")
+    return Fact(event[0] - BIAS_MS, event[1].decode(), event[2].decode())
+
+
+def read_traits(packed: bytes) -> dict[str, Fact]:
+    """Read a fold of traits."""
+    found = _decode_traits(packed) if packed else {}
+    return {name: _fact(fact) for name, fact in found.items()} if isinstance(found, dict) else {}
+
+
+def _fact(packed: _PackedFact) -> Fact:
+    return Fact(packed[0] - BIAS_MS, packed[1], packed[2], packed[3].encode())

@@ -1,0 +1,73 @@
+"""Lua: the scripts of `resolvers/lua/`, loaded in this one place, each prepended with what it needs, and their replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+
+from resolvers.entity import LISTED_IDENTIFIERS
+from resolvers.errors import StoreMismatch
+
+_PRELUDES: dict[str, tuple[str, ...]] = {
+    "open": ("records",),
+    "apply": ("records", "graph"),
+    "take": ("records", "graph", "view"),
+    "sweep": ("records", "graph"),
+    "look": ("records", "graph", "view"),
+    "pending": ("records",),
+    "keep": ("records",),
+    "finish": ("records",),
+    "backlog": ("records", "graph"),
+}
+
+
+class Reply(Enum):
+    """The closed set of words that a script's reply starts with."""
+
+    OK = b"OK"
+    NONE = b"NONE"
+    KEPT = b"KEPT"
+    BUSY = b"BUSY"
+    GONE = b"GONE"
+    GAP = b"GAP"
+    LOST = b"LOST"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one call may do by itself, and how much one document shows.
+
+    `inline` identifiers or memberships are retold in the call that changed their entity; more are left to sweeps.
+    `listed` identifiers, the oldest, stand in an entity's document.
+    """
+
+    inline: int = 64
+    listed: int = LISTED_IDENTIFIERS
+
+
+def source_of(command: str, bounds: Bounds) -> str:
+    """Read a command's whole source. The first line makes Redis refuse a script up front when memory is short."""
+    folder = files("resolvers") / "lua"
+    parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
+    return f"#!lua\nlocal INLINE, LISTED = {bounds.inline}, {bounds.listed}\n" + "\n".join(parts)
+
+
+class Scripts:
+    """Every command of the graph, registered once with one client."""
+
+    def __init__(self, redis: Redis, base: str, bounds: Bounds) -> None:
+        """Register the scripts; `base` is the space's base key, the only key that they are given."""
+        self._base = base
+        self._scripts = {command: redis.register_script(source_of(command, bounds)) for command in _PRELUDES}
+
+    async def call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
+        """Run a command; gives the word and the rest of its reply. Raises StoreMismatch when the space is gone."""
+        reply = await self._scripts[command](keys=[self._base], args=list(arguments))
+        word = Reply(reply[0])
+        if word is Reply.LOST:
+            raise StoreMismatch(f"the space at {self._base} is no longer in Redis: it was emptied or replaced; restart the worker to rebuild it")
+        return word, reply[1:]

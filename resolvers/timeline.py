@@ -1,0 +1,109 @@
+"""The timeline: what changed between two consecutive published states of an entity, as a pure function.
+
+Invariant: folding an entity's records in version order gives its document's identifiers and traits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView
+from resolvers.instant import write_instant
+
+NOBODY = Fact(0, "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """An id that this entity absorbed, and the link that joined them: its first event and its identifiers."""
+
+    absorbed_id: str
+    event: Fact
+    identifiers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one entity, told at the event time, source and event id that brought it."""
+
+    kind: str
+    event: Fact
+    data: dict[str, Any]
+
+
+def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = ()) -> Iterator[Change]:
+    """Tell how an entity came from `old` (None: it was not living) to `new`, in a fixed order."""
+    if old is None:
+        yield Change("entity.created", new.founder.event, {"founder": _named(new.founder.identifier.type, new.founder.identifier.value)})
+    for merge in merges:
+        link = [_named(kind, value) for kind, value in merge.identifiers]
+        yield Change("entity.merged", merge.event, {"absorbed_id": merge.absorbed_id, "link": link})
+    yield from _identifier_changes(old, new)
+    yield from _trait_changes(old, new)
+
+
+def ending(merged_into: str, event: Fact = NOBODY) -> Change:
+    """Tell that an id ended by a merge into an older entity."""
+    return Change("entity.merged", event, {"merged_into": merged_into})
+
+
+def membership_changes(old: MembershipView | None, new: MembershipView | None) -> Iterator[Change]:
+    """Tell how a membership started, changed its role, or ended; also when it went to another key with a merge."""
+    if new is None:
+        if old is not None and not old.ended:
+            yield Change("membership.ended", old.latest, {"group_id": old.group_id, "role": _role(old), "moved": True})
+        return
+    data = {"group_id": new.group_id, "role": _role(new)}
+    was_on, is_on = old is not None and not old.ended, not new.ended
+    if is_on and not was_on:
+        yield Change("membership.started", new.latest, data)
+    elif was_on and not is_on:
+        yield Change("membership.ended", new.latest, data)
+    elif is_on and old is not None and _role(old) != _role(new):
+        yield Change("membership.changed", new.latest, data | {"old_role": _role(old)})
+
+
+def _role(view: MembershipView) -> str | None:
+    return view.latest.value.decode() or None
+
+
+def timeline_record(entity_id: str, entity_type: str, change: Change) -> dict[str, Any]:
+    """Write a change as a record; the round adds its id, version and the time of recording."""
+    return {
+        "entity_id": entity_id,
+        "entity_type": entity_type,
+        "kind": change.kind,
+        "occurred_at": write_instant(change.event.occurred_at),
+        "event_id": change.event.event_id or None,
+        "source": change.event.source or None,
+        "data": change.data,
+    }
+
+
+def _identifier_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
+    before = {seen.identifier for seen in old.identifiers} if old else set()
+    after = {seen.identifier for seen in new.identifiers}
+    for seen in new.identifiers:
+        if seen.identifier not in before:
+            data = _named(seen.identifier.type, seen.identifier.value) | {"first_seen": write_instant(seen.first)}
+            yield Change("identifier.added", seen.event, data)
+    if new.count <= LISTED_IDENTIFIERS:
+        for gone in sorted(before - after):
+            yield Change("identifier.removed", new.founder.event, _named(gone.type, gone.value))
+
+
+def _trait_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
+    before = old.traits if old else {}
+    for name in sorted(new.traits.keys() | before.keys()):
+        was, now = before.get(name), new.traits.get(name)
+        if (was.value if was else None) != (now.value if now else None):
+            data = {"trait": name, "old": orjson.loads(was.value) if was else None, "new": orjson.loads(now.value) if now else None}
+            yield Change("trait.changed", now or was or NOBODY, data)
+
+
+def _named(kind: str, value: str) -> dict[str, Any]:
+    return {"type": kind, "value": value}
