@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+import msgspec
 
 from resolvers.identifier import Identifier
 from resolvers.instant import HOUR_MS, write_instant
@@ -79,7 +79,7 @@ def entity_document(view: EntityView) -> dict[str, Any]:
         "last_seen": write_instant(view.last_hour * HOUR_MS),
         "identifiers": [_listed(seen) for seen in view.identifiers],
         "identifier_count": view.count,
-        "traits": {name: orjson.loads(view.traits[name].value) for name in sorted(view.traits)},
+        "traits": {name: msgspec.json.decode(view.traits[name].value) for name in sorted(view.traits)},
         "states": {},
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import orjson
+import msgspec
 
 from resolvers.errors import Rejected
 from resolvers.instant import read_instant
@@ -55,6 +55,8 @@ class EventLike(Protocol):
     def memberships(self) -> Sequence[MembershipLike]: ...
 
 
+_canonical = msgspec.json.Encoder(order="deterministic").encode  # unlike orjson, keeps all digits of long integers
+
 MOST_IDENTIFIERS = 1_000
 """A participant with more identifiers than this is a mistake of its source, and would stall the stream."""
 
@@ -87,8 +89,8 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
 def canonical_json(value: object) -> bytes:
     """Write a trait's value so that equal values are equal bytes: keys sorted, no spaces. Raises Rejected."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except (orjson.JSONEncodeError, RecursionError) as error:
+        return _canonical(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise Rejected(f"a trait's value can't be written as JSON: {error}") from error
 
 

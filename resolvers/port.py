@@ -111,7 +111,7 @@ class Resolver(Protocol):
         """Store a taken round's bytes, before anything is sent. Raises Fenced when the round is not in flight."""
 
     async def finish(self, shard: int, number: int) -> None:
-        """End a round that Kafka has committed. Harmless when it is over already."""
+        """End a round that Kafka has committed, or that had no records. Harmless when it is over already."""
 
     async def sweep(self, limit: int) -> int:
         """Mark what a wide effect made dirty, at most about `limit` keys; gives how many sweeps remain."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 
 from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView
 from resolvers.instant import write_instant
@@ -101,7 +101,7 @@ def _trait_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
     for name in sorted(new.traits.keys() | before.keys()):
         was, now = before.get(name), new.traits.get(name)
         if (was.value if was else None) != (now.value if now else None):
-            data = {"trait": name, "old": orjson.loads(was.value) if was else None, "new": orjson.loads(now.value) if now else None}
+            data = {"trait": name, "old": msgspec.json.decode(was.value) if was else None, "new": msgspec.json.decode(now.value) if now else None}
             yield Change("trait.changed", now or was or NOBODY, data)
 
 

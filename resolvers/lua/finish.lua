@@ -1,4 +1,4 @@
--- End a round that Kafka has committed. A round that is over already, or another, is left alone.
+-- End a round that Kafka has committed, or that had nothing to tell. A round that is over already, or another, is left alone.
 --
 -- KEYS[1]  the space's base key        ARGV[1]  shard        ARGV[2]  number
 -- REPLY    {'OK'} | {'GONE'}
@@ -6,7 +6,7 @@
 -- Cost     O(keys in the round)
 
 local round = BASE .. ':round:' .. ARGV[1]
-if redis.call('HGET', round, 'number') ~= ARGV[2] or redis.call('HEXISTS', round, 'payload') == 0 then return { 'GONE' } end
+if redis.call('HGET', round, 'number') ~= ARGV[2] then return { 'GONE' } end
 redis.call('HDEL', round, 'payload')
 redis.call('DEL', BASE .. ':inflight:' .. ARGV[1])
 return { 'OK' }

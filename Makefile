@@ -1,0 +1,48 @@
+# Everything starts here. Needs Python 3.11 to 3.13, Java 17 or newer and Maven; no Docker, no root.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install install-stack demo test lint types bench docs-check up down clean
+
+BIN := .venv/bin
+STARTED := $(shell date +%s)
+# What pytest is given: make test ARGS="-k founder"
+ARGS ?=
+
+help: ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' $(MAKEFILE_LIST)
+
+install: ## make .venv from requirements.lock, with the project in it
+	@scripts/install
+
+install-stack:
+	@scripts/install stack
+
+demo: install-stack ## run the pipeline on sample records and show who came out and why
+	@scripts/timed "make demo" $(STARTED) $(BIN)/nexus demo
+
+test: install-stack ## run all tests on a local stack of their own
+	@scripts/timed "make test" $(STARTED) $(BIN)/python -m pytest $(ARGS)
+
+lint: install ## check style with ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: install ## check types with mypy --strict
+	@$(BIN)/mypy
+
+bench: install-stack ## measure events per second, end to end and by stage
+	@scripts/timed "make bench" $(STARTED) $(BIN)/nexus bench
+
+docs-check: install ## check that documents link to files that exist and name every dependency
+	@$(BIN)/python -m pytest tests/unit/test_documents.py
+
+up: install-stack ## start the local Kafka and Redis
+	@$(BIN)/nexus up
+
+down: install ## stop the local Kafka and Redis
+	@$(BIN)/nexus down
+
+clean: ## stop the local stack and remove its data, the environment and caches
+	@if [ -x $(BIN)/nexus ]; then $(BIN)/nexus down --wipe; fi
+	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	@find streams resolvers tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,263 @@
+"""The application: the one place that wires settings, resolver, stages, sources and agents together.
+
+Invariant: Faust starts, supervises and stops everything, but decides nothing about delivery: each stage's source
+owns its consumer and positions. Neighbours: `nexus worker` and `streams.worker` run what `create_app` gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial, update_wrapper
+from typing import Any
+
+import faust
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from mode import Service
+
+from resolvers.port import Resolver
+from resolvers.redis_graph import RedisResolver
+from resolvers.rules import Rules
+from streams import kafka
+from streams.adapt import AdaptStage, RawSource, priorities_of
+from streams.adapters import build_adapter
+from streams.batch import JobChannel, handle
+from streams.commands import CommandStage
+from streams.counters import Counters
+from streams.dead_letters import count_dead_letters, now_ms
+from streams.faust_options import NoWeb, faust_options
+from streams.positions import AppliedPositions, CommittedPositions, Positions
+from streams.preflight import prepare
+from streams.publish import ShardPublisher, Telling
+from streams.resolve import ResolveStage
+from streams.sender import Sender
+from streams.settings import Settings
+from streams.shards import CommittedRounds, ShardSource, take_turn
+from streams.source import Deadline, Source
+
+log = structlog.get_logger(__name__)
+
+Clock = Callable[[], int]
+"""Gives epoch milliseconds."""
+
+MOST_AT_ONCE = 16
+"""Most jobs of one stage that a worker handles at once; more only wait for each other."""
+
+SUMMARY_SECONDS = 60.0
+REVOKE_SHARE = 0.5
+"""Part of the session timeout that a rebalance may wait for work in progress."""
+
+
+class NexusApp(faust.App):
+    """A Faust app that waits for its surroundings before it starts, and bounds how long it takes to stop."""
+
+    BootStrategy = NoWeb
+    mundane_level = "debug"
+
+    def __init__(self, settings: Settings, resolver: Resolver, drain: Deadline, **options: Any) -> None:  # noqa: ANN401 - Faust's
+        self.nexus_settings = settings
+        self.resolver = resolver
+        self.counters = Counters()
+        self.drain = drain
+        super().__init__(kafka.group_id(settings, "worker"), **options)
+
+    async def on_first_start(self) -> None:
+        """Wait for Kafka and Redis, make missing topics, open the space."""
+        await prepare(self.nexus_settings, self.resolver)
+        await super().on_first_start()
+
+    async def on_stop(self) -> None:
+        """Start the clock of the drain; the sources stop next, each finishing what it began."""
+        self.drain.remaining()
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        """Give the resolver's connections back, after everything that used them has stopped."""
+        await self.resolver.close()
+        await super().on_shutdown()
+
+
+class Writing(Service):
+    """Holds the sender that the stages share; started before the sources and stopped after them."""
+
+    mundane_level = "debug"
+
+    def __init__(self, sender: Sender, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+        super().__init__(**kwargs)
+        self._sender = sender
+
+    async def on_start(self) -> None:
+        """Connect."""
+        await self._sender.start()
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._sender.stop()
+
+
+class Wiring:
+    """What the stages of one worker share while they are put together."""
+
+    def __init__(self, app: NexusApp, rules: Rules, clock: Clock) -> None:
+        self.app = app
+        self.settings = app.nexus_settings
+        self.rules = rules
+        self.clock = clock
+        self.dirty = asyncio.Event()
+        self.sender = Sender(
+            partial(make_producer, self.settings), self.settings.kafka.bootstrap_servers, self.settings.kafka.connect_seconds
+        )
+        self.revoke_seconds = self.settings.worker.session_timeout_ms / 1000 * REVOKE_SHARE
+        self.redis_seconds = self.settings.redis.connect_seconds
+        self.at_once = min(self.settings.partitions, MOST_AT_ONCE)
+
+    def agent(self, name: str, handler: Callable[[Any], Awaitable[Any]]) -> JobChannel:
+        """Start an agent over a channel of its own; gives the channel."""
+        channel = JobChannel(self.app)
+        function = update_wrapper(partial(handle, handler), handle)
+        self.app.agent(channel, name=f"{self.app.conf.id}.{name}", concurrency=self.at_once)(function)
+        return channel
+
+    def source(self, name: str, topics: Sequence[str], positions: Positions, stage: Callable[[Any], Awaitable[Any]]) -> None:
+        """Add a source of batches and the agent that handles them."""
+        worker = self.settings.worker
+        service = Source(
+            topics,
+            positions,
+            self.agent(name, stage),
+            partial(make_consumer, self.settings, name),
+            self.app.drain,
+            batch_records=worker.batch_records,
+            poll_ms=worker.poll_ms,
+            patience_seconds=self.revoke_seconds,
+        )
+        self.app.service(service)  # type: ignore[arg-type]
+
+    def dead_letters(self) -> str:
+        """Name the topic of dead letters."""
+        return self.settings.topic("dead-letters")
+
+
+def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: Clock = now_ms) -> NexusApp:
+    """Make the app of one worker with the stages that the settings name. Nothing is asked of Kafka or Redis yet.
+
+    Without a `resolver` the graph is in the Redis of the settings. Raises SettingsError.
+    """
+    rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode())
+    if resolver is None:
+        resolver = RedisResolver(settings.redis.url, rules, settings.space, settings.partitions, settings.redis.buckets)
+    app = NexusApp(settings, resolver, Deadline(settings.worker.drain_seconds), **faust_options(settings))
+    wiring = Wiring(app, rules, clock)
+    add_counting(wiring)
+    app.service(Writing(wiring.sender))  # type: ignore[arg-type]
+    stages = {"publish": add_publish, "resolve": add_resolve, "adapt": add_adapt}
+    for name, add in stages.items():
+        if name in settings.worker.stages:
+            add(wiring)
+    return app
+
+
+def add_counting(wiring: Wiring) -> None:
+    """Count dead letters as they arrive on their topic, and log what the worker has counted now and then."""
+    app, arrived = wiring.app, Counters()
+    topic = app.topic(wiring.dead_letters(), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw", allow_empty=True)
+    function = update_wrapper(partial(count_dead_letters, arrived), count_dead_letters)
+    app.agent(topic, name=f"{app.conf.id}.dead-letters")(function)
+
+    @app.timer(SUMMARY_SECONDS)
+    async def summary() -> None:
+        log.info("counted since the start", **app.counters.snapshot())
+        if reasons := arrived.reasons():
+            log.info("dead letters by reason", reasons=[(source, reason, count) for (source, reason), count in list(reasons.items())[:10]])
+
+
+def add_adapt(wiring: Wiring) -> None:
+    """Add the stage from raw topics to the event log."""
+    settings = wiring.settings
+    if not settings.sources:
+        return
+    sources = {
+        source.topic: RawSource(name, source.adapter, build_adapter(name, source, settings.times)) for name, source in settings.sources.items()
+    }
+    stage = AdaptStage(
+        sources,
+        priorities_of(settings.entities),
+        wiring.sender,
+        wiring.app.counters,
+        wiring.clock,
+        events_topic=settings.topic("events"),
+        dead_letters_topic=wiring.dead_letters(),
+    )
+    wiring.source("adapt", list(sources), CommittedPositions(settings.kafka.connect_seconds), stage)
+
+
+def add_resolve(wiring: Wiring) -> None:
+    """Add the stage from the event log to the graph, and the one that answers commands."""
+    settings, app = wiring.settings, wiring.app
+    commands = CommandStage(wiring.sender, app.counters, wiring.clock, dead_letters_topic=wiring.dead_letters())
+    wiring.source("commands", [settings.topic("commands")], AppliedPositions(app.resolver, "commands", wiring.redis_seconds), commands)
+    positions = AppliedPositions(app.resolver, "events", wiring.redis_seconds)
+    stage = ResolveStage(
+        wiring.rules,
+        app.resolver,
+        positions,
+        wiring.sender,
+        app.counters,
+        wiring.clock,
+        wiring.dirty,
+        participants_topic=settings.topic("participants"),
+        dead_letters_topic=wiring.dead_letters(),
+        patience_seconds=wiring.redis_seconds,
+    )
+    wiring.source("resolve", [settings.topic("events")], positions, stage)
+
+
+def add_publish(wiring: Wiring) -> None:
+    """Add the stage from the graph's outbox to the output topics."""
+    settings, app = wiring.settings, wiring.app
+    telling = Telling(
+        {word: settings.topic(word) for word in ("entities", "identifiers", "memberships", "timeline")},
+        settings.outputs.tombstones,
+        settings.worker.round_keys,
+        settings.kafka.transaction_timeout_ms / 1000,
+    )
+    rounds = CommittedRounds(
+        partial(make_consumer, settings, "rounds"), settings.topic("entities"), kafka.group_id(settings, "rounds"), settings.kafka.connect_seconds
+    )
+
+    def publisher(shard: int) -> ShardPublisher:
+        return ShardPublisher(
+            shard, app.resolver, telling, rounds, partial(make_transactional_producer, settings), app.counters, wiring.clock
+        )
+
+    service = ShardSource(
+        settings.topic("entities"),
+        app.resolver,
+        wiring.agent("publish", take_turn),
+        partial(make_consumer, settings, "publish"),
+        publisher,
+        rounds,
+        app.drain,
+        wiring.dirty,
+        revoke_seconds=wiring.revoke_seconds,
+        patience_seconds=max(wiring.redis_seconds, settings.kafka.connect_seconds),
+    )
+    app.service(service)  # type: ignore[arg-type]
+
+
+async def make_consumer(settings: Settings, stage: str) -> AIOKafkaConsumer:
+    """Give a started consumer in a stage's group."""
+    return await kafka.started(kafka.consumer(settings, what=stage, group=kafka.group_id(settings, stage)), settings.kafka, stage)
+
+
+async def make_producer(settings: Settings) -> AIOKafkaProducer:
+    """Give a started idempotent producer."""
+    return await kafka.started(kafka.producer(settings, what="writer"), settings.kafka, "writer")
+
+
+async def make_transactional_producer(settings: Settings, shard: int) -> AIOKafkaProducer:
+    """Give a started producer that has fenced every former one of the shard."""
+    name = f"publish-{shard}"
+    made = kafka.transactional_producer(settings, transactional=kafka.transactional_id(settings, "publish", shard), what=name)
+    return await kafka.started(made, settings.kafka, name)

@@ -1,0 +1,123 @@
+"""What is right, doubtful or wrong about the settings and about what they name.
+
+Invariant: nothing is changed, and one thing that fails hides no other. Neighbours: `nexus check` prints the
+findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from resolvers.errors import NexusError, SettingsError
+from streams.adapters import build_adapter
+from streams.kafka import admin, started
+from streams.settings import Settings, SourceSettings
+from streams.settings.problems import without_password
+from streams.topics import look, plan, topic_names
+
+ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and what to do about it."""
+
+    level: Literal["ok", "warning", "error"]
+    what: str
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at the settings alone; imports the adapters that they name."""
+    return [_identity_key(settings), *_sources(settings)]
+
+
+def _identity_key(settings: Settings) -> Finding:
+    if settings.uses_development_key:
+        text = "the key for trying out, which everyone knows: set it (or NEXUS__IDENTITY_KEY) before the first event of production"
+        return Finding("warning", "identity_key", text)
+    return Finding("ok", "identity_key", "is set")
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    if not settings.sources:
+        yield Finding("warning", "sources", "there are none: nothing is read but the event log")
+    for name, source in settings.sources.items():
+        what = f"sources.{name}"
+        try:
+            build_adapter(name, source, settings.times)
+        except SettingsError as error:
+            key, _, text = str(error).partition(": ")
+            yield Finding("error", key, text)
+        else:
+            yield Finding("ok", what, f"{source.topic} is read by {source.adapter}")
+        yield from _undeclared(what, source, settings)
+
+
+def _undeclared(what: str, source: SourceSettings, settings: Settings) -> Iterator[Finding]:
+    for index, participant in enumerate(source.participants):
+        declared = settings.entities[participant.entity].identifiers
+        for kind in participant.identifiers:
+            if kind not in declared:
+                text = f"{kind!r} is not declared for {participant.entity}: it stays on the event and connects nothing"
+                yield Finding("warning", f"{what}.participants[{index}].identifiers", text)
+
+
+async def examine_outside(settings: Settings) -> list[Finding]:
+    """Ask Kafka and Redis, each once; what does not answer is a finding."""
+    return [*await _kafka(settings), *await _redis(settings)]
+
+
+async def _kafka(settings: Settings) -> list[Finding]:
+    once = settings.kafka.model_copy(update={"connect_seconds": 0.0})
+    try:
+        client = await started(admin(settings), once, "check")
+    except NexusError as error:
+        return [Finding("error", "kafka", str(error))]
+    try:
+        cluster = await client.describe_cluster()
+        brokers = len(cluster["brokers"])
+        answers = Finding("ok", "kafka", f"{settings.kafka.bootstrap_servers} answers, {brokers} broker{'' if brokers == 1 else 's'}")
+        changes = plan(settings, await look(client, topic_names(settings)))
+    except NexusError as error:
+        return [Finding("error", "topics", str(error))]
+    finally:
+        await client.close()
+    if changes:
+        names = ", ".join(change.name for change in changes)
+        return [
+            answers,
+            Finding("warning", "topics", f"missing or with other settings: {names}; `nexus topics plan` shows, `nexus topics apply` does"),
+        ]
+    return [answers, Finding("ok", "topics", f"all {len(topic_names(settings))} are as they should be")]
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    address = without_password(settings.redis.url)
+    client = Redis.from_url(settings.redis.url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS)
+    try:
+        info: dict[str, Any] = await client.info()
+    except (RedisError, OSError, TimeoutError) as error:
+        text = f"Redis at {address} does not answer: {error}; check redis.url, or start a local one with `nexus up`"
+        return [Finding("error", "redis", text)]
+    finally:
+        await client.aclose()
+    name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info.get("redis_version", "?"))
+    return [Finding("ok", "redis", f"{address} answers, {name} {version}"), *_redis_settings(info)]
+
+
+def _redis_settings(info: dict[str, Any]) -> Iterator[Finding]:
+    policy = info.get("maxmemory_policy")
+    if policy == "noeviction":
+        yield Finding("ok", "redis maxmemory-policy", policy)
+    else:
+        yield Finding(
+            "error", "redis maxmemory-policy", f"is {policy}: a full Redis would silently forget who is who; set it to noeviction"
+        )
+    if not info.get("aof_enabled"):
+        yield Finding("warning", "redis appendonly", "is off: after a restart of Redis everything is replayed from the log; set it to yes")

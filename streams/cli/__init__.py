@@ -1,0 +1,45 @@
+"""The command line `nexus`: one module per group of commands, each adding its own to the application.
+
+Invariant: whatever fails on purpose ends as one clear line on standard error and a non-zero exit; a traceback is a bug.
+Modules import what is slow inside their commands, so that `nexus --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from resolvers.errors import NexusError
+
+GROUPS = ("stack", "run", "flow", "ask", "check", "bench")
+"""Modules of this package, in the order of `nexus --help`; each has `register(app)`."""
+
+
+def build_app() -> typer.Typer:
+    """Make the application with the commands of all groups."""
+    app = typer.Typer(
+        name="nexus",
+        help="Real-time identity resolution on Kafka and Redis.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(lambda: None)  # keeps the commands' names even while there is only one
+    for group in GROUPS:
+        name = f"{__name__}.{group}"
+        if find_spec(name) is not None:
+            import_module(name).register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    try:
+        build_app()()
+    except NexusError as error:
+        print(f"nexus: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,16 @@
+"""What commands print: results on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def say(line: str) -> None:
+    """Print a line of progress, on standard error so that results can be piped."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(result: object) -> None:
+    """Print a result as one line of JSON on standard output."""
+    print(json.dumps(result, ensure_ascii=False))

@@ -1,0 +1,96 @@
+"""A crew: workers as child processes, for bounded runs, the demo, benchmarks and tests.
+
+Each is a real `nexus worker` with a settings file of its own, so that nothing about it differs from production but
+who started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from resolvers.errors import NexusError
+from streams.settings import Settings
+
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+class WorkerFailed(NexusError):  # noqa: N818 - what happened to the worker
+    """A worker ended by itself; the message has its last line."""
+
+
+class Worker:
+    """One worker process. Its log is a file beside its settings."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        """Made by `start`."""
+        self.process = process
+        self.log = log
+
+    @classmethod
+    async def start(cls, settings: Settings, directory: Path, name: str, environment: Mapping[str, str] | None = None) -> Self:
+        """Start a worker with these settings; returns at once."""
+        directory.mkdir(parents=True, exist_ok=True)
+        config, log = directory / f"{name}.yaml", directory / f"{name}.log"
+        config.touch(mode=0o600)
+        config.write_text(settings.to_yaml(), encoding="utf-8")
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("NEXUS__")}
+        with log.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "streams", "worker", "--config", str(config),
+                stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=asyncio.subprocess.STDOUT, env={**inherited, **(environment or {})},
+            )  # fmt: skip
+        return cls(process, log)
+
+    async def ready(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until the worker says that it is ready. Raises WorkerFailed."""
+        for _ in range(round(seconds / POLL_SECONDS)):
+            self.check()
+            if any(line.startswith("ready:") for line in self.lines()):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        raise WorkerFailed(f"a worker was not ready after {seconds:g} s; its log is {self.log}")
+
+    def check(self) -> None:
+        """Raise WorkerFailed if the process has ended."""
+        if self.process.returncode is not None:
+            last = next((line for line in reversed(self.lines()) if line.strip()), "no word")
+            raise WorkerFailed(f"a worker ended with exit code {self.process.returncode}: {last} (log: {self.log})")
+
+    def lines(self) -> list[str]:
+        """Give the lines of its log so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    async def stop(self, seconds: float = 30.0) -> int:
+        """Ask it to drain and end; gives its exit code. Killed if it does not end in time."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return await asyncio.wait_for(self.process.wait(), seconds)
+        except TimeoutError:
+            return await self.kill()
+
+    async def kill(self) -> int:
+        """End it at once, in the middle of whatever it does."""
+        if self.process.returncode is None:
+            self.process.kill()
+        return await self.process.wait()
+
+
+@asynccontextmanager
+async def crew(settings: Settings, directory: Path, count: int) -> AsyncIterator[list[Worker]]:
+    """Run so many workers, ready when the block begins and ended when it ends."""
+    workers = [await Worker.start(settings, directory, f"worker-{number}") for number in range(1, count + 1)]
+    try:
+        for worker in workers:
+            await worker.ready()
+        yield workers
+    finally:
+        await asyncio.gather(*(worker.stop() for worker in workers))

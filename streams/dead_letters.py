@@ -1,0 +1,75 @@
+"""Dead letters: what could not become an event, the bytes unchanged, with the reason beside them.
+
+Invariant: the value and the key are those of the source record; everything said about it is in the headers.
+Neighbours: adapt, resolve and commands write them; a Faust agent counts what arrives on the topic.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from aiokafka.structs import ConsumerRecord
+from faust.types import EventT
+
+from streams.counters import Counters
+from streams.sender import Outgoing
+from streams.times import format_time
+
+log = structlog.get_logger(__name__)
+
+REASON_CHARACTERS = 2_000
+TRACEBACK_BYTES = 8 * 1024
+ORIGINAL = "original-"
+
+
+def now_ms() -> int:
+    """Read the wall clock."""
+    return int(time.time() * 1000)
+
+
+def dead_letter(
+    topic: str, record: ConsumerRecord, error: Exception, at_ms: int, *, source: str = "", adapter: str = "", with_traceback: bool = False
+) -> Outgoing:
+    """Write the dead letter of a source record; `str(error)` is the reason that a person can act on.
+
+    `with_traceback` is for errors nobody expected: a bug in someone's function is found by it.
+    """
+    said = {
+        "source-topic": record.topic,
+        "source-partition": str(record.partition),
+        "source-offset": str(record.offset),
+        "source": source,
+        "adapter": adapter,
+        "error": reason_of(error),
+        "error-type": type(error).__name__,
+        "time": format_time(at_ms),
+    }
+    headers = [(name, text.encode("utf-8", "replace")) for name, text in said.items()]
+    if with_traceback:
+        headers.append(("traceback", "".join(traceback.format_exception(error)).encode("utf-8", "replace")[-TRACEBACK_BYTES:]))
+    headers += [(ORIGINAL + name, value) for name, value in record.headers or ()]
+    return Outgoing(topic, record.key, record.value, tuple(headers))
+
+
+def reason_of(error: Exception) -> str:
+    """Write an error as one bounded line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= REASON_CHARACTERS else text[: REASON_CHARACTERS - 3] + "..."
+
+
+async def count_dead_letters(counters: Counters, stream: Any) -> None:  # noqa: ANN401 - a Faust stream
+    """Be the agent of the dead-letters topic: count what arrives by source and reason. Nothing rests on its delivery."""
+    events: AsyncIterator[EventT[bytes]] = stream.events()
+    async for event in events:
+        headers = dict(event.headers or {})
+        source, reason = (_text(headers.get(name)) for name in ("source", "error"))
+        counters.dead_letter(source or "-", reason or "no reason given")
+        log.debug("dead letter", source=source, reason=reason)
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - Faust says nothing of its headers' type
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")

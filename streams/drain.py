@@ -1,0 +1,109 @@
+"""Draining: how far a pipeline is behind what was written to its raw topics, stage by stage.
+
+Neighbours: bounded runs, the demo and tests wait for `behind` to become nothing; it asks Kafka and the resolver only,
+so it says the same whoever does the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from resolvers.errors import KafkaUnavailable
+from resolvers.port import Backlog, Resolver
+from streams import kafka
+from streams.settings import Settings
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Records that a stage has yet to handle, and what the outbox has yet to tell."""
+
+    raw: int
+    events: int
+    commands: int
+    backlog: Backlog
+
+    @property
+    def nothing(self) -> bool:
+        """Say whether everything that was written has come out."""
+        return not (self.raw or self.events or self.commands) and self.backlog.empty
+
+    def __str__(self) -> str:
+        """Say in words what is behind."""
+        parts = ((self.raw, "source records"), (self.events, "events"), (self.commands, "commands"), (self.backlog.dirty, "output keys"))
+        said = [f"{count:,} {what}" for count, what in parts if count]
+        said += ["rounds in flight"] * bool(self.backlog.in_flight) + ["sweeps"] * bool(self.backlog.sweeps)
+        return ", ".join(said) or "nothing"
+
+
+class Drain:
+    """Measures one pipeline. Made by `measuring`."""
+
+    def __init__(self, settings: Settings, resolver: Resolver, consumer: AIOKafkaConsumer, client: AIOKafkaAdminClient) -> None:
+        """The clients are started; the resolver is open."""
+        self._settings = settings
+        self._resolver = resolver
+        self._consumer = consumer
+        self._client = client
+
+    async def behind(self) -> Behind:
+        """Measure once. Upstream is measured first, so that nothing hides between two stages."""
+        try:
+            raw = await self._raw()
+            events = await self._applied("events")
+            commands = await self._applied("commands")
+        except KafkaError as error:
+            raise KafkaUnavailable(f"Kafka at {self._settings.kafka.bootstrap_servers} does not tell its offsets: {error!r}") from error
+        return Behind(raw, events, commands, await self._resolver.backlog())
+
+    async def wait(self, seconds: float, report: Callable[[Behind], None] = lambda _: None) -> Behind:
+        """Wait until nothing is behind, or until nothing has moved for so many seconds; gives the last measure."""
+        last, since = None, time.monotonic()
+        while True:
+            behind = await self.behind()
+            report(behind)
+            if behind.nothing:
+                return behind
+            if behind != last:
+                last, since = behind, time.monotonic()
+            elif time.monotonic() - since > seconds:
+                return behind
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _raw(self) -> int:
+        places = await self._places(source.topic for source in self._settings.sources.values())
+        ends = await self._consumer.end_offsets(places)
+        committed = await self._client.list_consumer_group_offsets(kafka.group_id(self._settings, "adapt"), partitions=places)
+        return sum(max(0, end - max(0, committed[place].offset if place in committed else 0)) for place, end in ends.items())
+
+    async def _applied(self, log: str) -> int:
+        places = await self._places([self._settings.topic(log)])
+        ends = await self._consumer.end_offsets(places)
+        return sum([max(0, end - (await self._resolver.position(log, place.partition)).offset) for place, end in ends.items()])
+
+    async def _places(self, topics: Iterable[str]) -> list[TopicPartition]:
+        found = await self._client.describe_topics(sorted(set(topics)))
+        return [TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]]
+
+
+@asynccontextmanager
+async def measuring(settings: Settings, resolver: Resolver) -> AsyncIterator[Drain]:
+    """Connect a Drain to a pipeline whose topics exist."""
+    client = await kafka.started(kafka.admin(settings, what="drain"), settings.kafka, "drain")
+    consumer = await kafka.started(kafka.consumer(settings, what="drain"), settings.kafka, "drain")
+    try:
+        yield Drain(settings, resolver, consumer, client)
+    finally:
+        await consumer.stop()
+        await client.close()

@@ -1,0 +1,192 @@
+"""Positions: where each partition of a log was left, kept in Kafka (adapt) or with the state in Redis (resolve).
+
+Invariant: a position moves only over records whose effects are acknowledged, and a log that does not reach back to
+a position, or ends before it, is an error, never a silent skip. Neighbours: `source` asks and tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+from zlib import crc32
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import TopicPartition
+
+from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap
+from resolvers.port import Resolver
+from resolvers.sighting import Batch, Position
+from streams.batch import Outcome, SourceBatch
+from streams.patience import patiently
+
+log = structlog.get_logger(__name__)
+
+CHECK_MS = 1_000
+"""How long to wait for the record before a position when a partition is taken over."""
+
+
+class Positions(Protocol):
+    """How a source knows where to go on. Called for one batch at a time per partition."""
+
+    async def start(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
+        """Give the offset to read from. Raises LogTruncated, RedisUnavailable, KafkaUnavailable."""
+
+    async def advance(self, consumer: AIOKafkaConsumer, batch: SourceBatch) -> None:
+        """Note that a batch is done."""
+
+    async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:
+        """Make the position durable: nothing more comes for now, or the partition goes away."""
+
+
+class CommittedPositions:
+    """Positions that are committed offsets of the consumer's group."""
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+
+    async def start(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
+        """Give the committed offset, or the beginning of the log where nothing was committed."""
+
+        async def ask() -> tuple[int | None, int, int]:
+            try:
+                committed = await consumer.committed(place)
+                return committed, *(await bounds(consumer, place))
+            except KafkaError as error:
+                raise KafkaUnavailable(f"the position of {named(place)} can't be read: {error!r}") from error
+
+        committed, first, end = await patiently(ask, f"position of {named(place)}", self._patience_seconds)
+        return first if committed is None else reachable(committed, first, end, place)
+
+    async def advance(self, consumer: AIOKafkaConsumer, batch: SourceBatch) -> None:
+        """Commit the end of the batch. A partition that went away meanwhile is its new owner's business."""
+        await commit(consumer, batch.place, batch.end)
+
+    async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:  # noqa: ARG002 - the protocol's
+        """Nothing to do: every batch was committed."""
+        return Outcome.DONE
+
+
+@dataclass(slots=True)
+class Progress:
+    """One partition as this worker sees it: what the store has, and up to where effects are acknowledged."""
+
+    stored: int
+    acknowledged: Position
+
+
+class AppliedPositions:
+    """Positions that the resolver moves in the same step in which it applies evidence.
+
+    A batch is applied while the position moves to the batch's own start, and only the next call moves it past the
+    batch: by then the participants' records are acknowledged. So a crash repeats at most one batch, and loses none.
+    """
+
+    def __init__(self, resolver: Resolver, log_name: str, patience_seconds: float) -> None:
+        self._resolver = resolver
+        self._log = log_name
+        self._patience_seconds = patience_seconds
+        self._progress: dict[int, Progress] = {}
+
+    @property
+    def log(self) -> str:
+        """Name the log, as the resolver knows it."""
+        return self._log
+
+    def progress(self, partition: int) -> Progress:
+        """Give how far a partition is, to be moved by whoever applies its batches."""
+        return self._progress[partition]
+
+    async def start(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
+        """Give the resolver's position, after comparing the record before it with the checksum kept."""
+
+        async def ask() -> tuple[Position, int, int]:
+            position = await self._resolver.position(self._log, place.partition)
+            try:
+                return position, *(await bounds(consumer, place))
+            except KafkaError as error:
+                raise KafkaUnavailable(f"the bounds of {named(place)} can't be read: {error!r}") from error
+
+        position, first, end = await patiently(ask, f"position of {named(place)}", self._patience_seconds)
+        reachable(position.offset, first, end, place)
+        if position.offset > first:
+            await same_log(consumer, place, position)
+        self._progress[place.partition] = Progress(position.offset, position)
+        return position.offset
+
+    async def advance(self, consumer: AIOKafkaConsumer, batch: SourceBatch) -> None:  # noqa: ARG002 - the protocol's
+        """Note that everything of a batch is acknowledged; the next call to the resolver makes it durable."""
+        self._progress[batch.place.partition].acknowledged = Position(batch.end, checksum(batch.records[-1].value))
+
+    async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:
+        """Move the stored position to what is acknowledged, and Kafka's, which only lag displays read."""
+        progress = self._progress.get(place.partition)
+        if progress is None or progress.stored == progress.acknowledged.offset:
+            return Outcome.DONE
+        batch = Batch(self._log, place.partition, progress.stored, progress.acknowledged, ())
+        try:
+            await patiently(lambda: self._resolver.apply(batch), f"confirming {named(place)}", self._patience_seconds)
+        except PositionGap as gap:
+            log.info("someone else went ahead", partition=place.partition, log=self._log, reason=str(gap))
+            return Outcome.OVERTAKEN
+        progress.stored = progress.acknowledged.offset
+        await commit(consumer, place, progress.stored)
+        return Outcome.DONE
+
+
+def named(place: TopicPartition) -> str:
+    """Write a partition for people."""
+    return f"{place.topic}, partition {place.partition}"
+
+
+def checksum(value: bytes | None) -> int:
+    """Digest a record's value for a position."""
+    return crc32(value or b"")
+
+
+async def bounds(consumer: AIOKafkaConsumer, place: TopicPartition) -> tuple[int, int]:
+    """Give the first offset that a partition still has, and the one after its last."""
+    first = await consumer.beginning_offsets([place])
+    end = await consumer.end_offsets([place])
+    return int(first[place]), int(end[place])
+
+
+def reachable(position: int, first: int, end: int, place: TopicPartition) -> int:
+    """Give the position back if the log has it. Raises LogTruncated."""
+    if position < first:
+        raise LogTruncated(
+            f"{named(place)} begins at offset {first}, but records from {position} on were never handled: they are gone; restore the topic, "
+            "or rebuild into a new space"
+        )
+    if position > end:
+        raise LogTruncated(
+            f"{named(place)} ends at offset {end}, but records up to {position} were handled already: the topic was made anew; "
+            "use another space, or another topics.prefix"
+        )
+    return position
+
+
+async def same_log(consumer: AIOKafkaConsumer, place: TopicPartition, position: Position) -> None:
+    """Raise LogTruncated if the record before a position is not the one that was applied.
+
+    Says nothing where that offset is a hole, or where Kafka does not give the record soon.
+    """
+    consumer.seek(place, position.offset - 1)
+    consumer.resume(place)
+    records = (await consumer.getmany(place, timeout_ms=CHECK_MS, max_records=1)).get(place, [])
+    consumer.pause(place)
+    for record in records:
+        if record.offset == position.offset - 1 and checksum(record.value) != position.checksum:
+            raise LogTruncated(
+                f"{named(place)} holds another record at offset {record.offset} than the one that was applied: the topic was made anew; "
+                "use another space, or another topics.prefix"
+            )
+
+
+async def commit(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
+    """Commit an offset; what can't be committed is done again by whoever holds the partition next."""
+    try:
+        await consumer.commit({place: offset})
+    except (KafkaError, IllegalStateError) as error:
+        log.warning("an offset was not committed; its records may be handled again", partition=named(place), offset=offset, error=repr(error))

@@ -1,0 +1,198 @@
+"""The publish stage: rounds of dirty output keys, each told in one Kafka transaction.
+
+Invariant: a round's bytes are kept before anything is sent and never change; a round is over only when Kafka has
+committed it together with its number. Neighbours: the resolver's outbox before, the output topics after; `shards`
+decides which worker publishes which shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import TopicPartition
+
+from resolvers.errors import Fenced, KafkaUnavailable, SettingsError, StoreMismatch
+from resolvers.port import OutputRecord, Resolver, Round
+from streams.batch import Job
+from streams.counters import Counters
+from streams.sender import Outgoing, ended, passing, refusal, send_to
+from streams.times import format_time
+
+log = structlog.get_logger(__name__)
+
+_json = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes | None]]).decode
+
+
+class Turn(Enum):
+    """What a shard's turn came to."""
+
+    TOLD = "told"
+    NOTHING = "nothing"
+    FENCED = "fenced"
+    """Another worker publishes this shard, or our transaction took too long."""
+
+
+class ShardTurn(Job[Turn]):
+    """One turn of one shard, handed to the agent."""
+
+    def __init__(self, publisher: ShardPublisher) -> None:
+        super().__init__()
+        self.publisher = publisher
+
+
+class RoundNumbers(Protocol):
+    """Where the numbers of committed rounds can be read."""
+
+    @property
+    def group(self) -> str:
+        """Name the consumer group whose offsets the numbers are."""
+
+    async def committed(self, shard: int) -> int:
+        """Give the number of the last round committed; 0 before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How rounds are written: topic by word (entities, identifiers, memberships, timeline), and what ended ids become."""
+
+    topics: Mapping[str, str]
+    tombstones: bool = False
+    round_keys: int = 1_000
+    round_seconds: float = 60.0
+
+
+class ShardPublisher:
+    """The one writer of one shard, as long as nobody else starts one for it."""
+
+    def __init__(
+        self,
+        shard: int,
+        resolver: Resolver,
+        telling: Telling,
+        numbers: RoundNumbers,
+        make_producer: Callable[[int], Awaitable[AIOKafkaProducer]],
+        counters: Counters,
+        clock: Callable[[], int],
+    ) -> None:
+        """`make_producer` gives a started transactional producer of this shard; `clock` gives epoch milliseconds."""
+        self.shard = shard
+        self._resolver = resolver
+        self._telling = telling
+        self._numbers = numbers
+        self._make_producer = make_producer
+        self._counters = counters
+        self._clock = clock
+        self._producer: AIOKafkaProducer | None = None
+        self._committed = 0
+
+    async def turn(self) -> Turn:
+        """Tell one round if anything is dirty. Raises Retryable when Kafka or Redis does not answer.
+
+        After any error the next turn starts over: it fences, reads what Kafka has committed, and ends or repeats the
+        round in flight.
+        """
+        try:
+            producer = self._producer or await self._open()
+            return await self._round(producer)
+        except (Fenced, ProducerFenced, InvalidProducerEpoch) as error:
+            log.info("another publisher has this shard", shard=self.shard, reason=str(error) or repr(error))
+            await self.close()
+            return Turn.FENCED
+        except (KafkaError, TimeoutError) as error:
+            await self.close()
+            if passing(error):
+                raise KafkaUnavailable(f"a round of shard {self.shard} was not committed: {error!r}") from error
+            raise
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the producer; a transaction that is open is aborted by whoever comes next."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await ended(producer)
+
+    async def _open(self) -> AIOKafkaProducer:
+        """Fence the former publisher, then end or repeat the round that it left in flight."""
+        producer = self._producer = await self._make_producer(self.shard)
+        self._committed = await self._numbers.committed(self.shard)
+        left = await self._resolver.pending(self.shard)
+        if left is not None and left.payload is not None:
+            if left.number < self._committed:
+                raise StoreMismatch(
+                    f"shard {self.shard}: round {left.number} is in flight in Redis, but Kafka has round {self._committed}: "
+                    "Redis has lost writes; rebuild into a new space"
+                )
+            if left.number > self._committed:
+                log.info("repeating a round", shard=self.shard, round=left.number)
+                await self._tell(producer, left.number, left.payload)
+            await self._resolver.finish(self.shard, left.number)
+        return producer
+
+    async def _round(self, producer: AIOKafkaProducer) -> Turn:
+        taken = await self._resolver.take(self.shard, self._telling.round_keys, self._committed)
+        if taken is None:
+            return Turn.NOTHING
+        if taken.records:
+            payload = encode_round(taken, self._clock(), tombstones=self._telling.tombstones)
+            await self._resolver.keep(self.shard, taken.number, payload)
+            await self._tell(producer, taken.number, payload)
+        await self._resolver.finish(self.shard, taken.number)
+        self._counters.add("rounds_told")
+        self._counters.add("records_told", count=len(taken.records))
+        return Turn.TOLD
+
+    async def _tell(self, producer: AIOKafkaProducer, number: int, payload: bytes) -> None:
+        """Write a round's bytes and its number in one transaction.
+
+        After an error the transaction stays open: whoever opens the shard next aborts it, without waiting for us.
+        """
+        place = TopicPartition(self._telling.topics["entities"], self.shard)
+        async with asyncio.timeout(self._telling.round_seconds):
+            await producer.begin_transaction()
+            for topic, records in by_topic(payload, self._telling.topics).items():
+                if refused := await send_to(producer, topic, self.shard, records):
+                    raise SettingsError(refusal(refused))
+            await producer.send_offsets_to_transaction({place: number}, self._numbers.group)
+            await producer.commit_transaction()
+        self._committed = number
+
+
+def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False) -> bytes:
+    """Write a round's records, each with its version, as the bytes that are kept and sent."""
+    recorded_at = format_time(at_ms)
+    lines: dict[str, int] = {}
+    packed: list[tuple[str, bytes, bytes | None]] = []
+    for record in taken.records:
+        value = record.value
+        if value is not None and record.topic == "timeline":
+            line = lines[record.key] = lines.get(record.key, -1) + 1
+            value = {"id": f"{record.key}:{taken.number}:{line}", "version": taken.number, "recorded_at": recorded_at} | value
+        elif value is not None:
+            value = None if tombstones and ended_id(record) else {**value, "version": taken.number}
+        packed.append((record.topic, record.key.encode("utf-8", "surrogatepass"), None if value is None else _json(value)))
+    return _pack(packed)
+
+
+def ended_id(record: OutputRecord) -> bool:
+    """Whether a record says what became of an id that ended."""
+    return record.topic == "entities" and (record.value or {}).get("status") in {"merged", "split", "erased"}
+
+
+def by_topic(payload: bytes, topics: Mapping[str, str]) -> dict[str, Sequence[Outgoing]]:
+    """Read a round's bytes back as records to write, in order, by topic."""
+    found: dict[str, list[Outgoing]] = {}
+    for word, key, value in _unpack(payload):
+        found.setdefault(topics[word], []).append(Outgoing(topics[word], key, value))
+    return dict(found.items())

@@ -1,0 +1,64 @@
+"""Running a worker in this process: Faust's worker, with one line when it is ready and one clear line when it ends badly.
+
+Invariant: an end that nobody asked for is a non-zero exit. Neighbours: `app` gives what runs here; `nexus worker`
+calls it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import faust
+import structlog
+
+from resolvers.errors import NexusError
+from streams.app import NexusApp, create_app
+from streams.log import set_up_log
+from streams.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class NexusWorker(faust.Worker):
+    """Faust's worker with its own output left out."""
+
+    def __init__(self, app: NexusApp, **options: Any) -> None:  # noqa: ANN401 - Faust's
+        super().__init__(app, quiet=True, redirect_stdouts=False, override_logging=False, **options)
+        self.nexus_app = app
+        self.spinner = None
+
+    async def on_startup_finished(self) -> None:
+        """Say that the worker is ready."""
+        settings = self.nexus_app.nexus_settings
+        stages = ", ".join(settings.worker.stages)
+        print(
+            f"ready: {stages} for space {settings.space}, Kafka {settings.kafka.bootstrap_servers}, process {os.getpid()}",
+            flush=True,
+        )
+        await super().on_startup_finished()
+
+
+def run_worker(settings: Settings, *, json_log: bool = False, debug: bool = False) -> int:
+    """Run a worker until it is stopped; gives the exit code. The last line on standard error says why it ended badly."""
+    set_up_log(as_json=json_log, debug=debug)
+    worker = NexusWorker(create_app(settings))
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else 1
+    if code:
+        reason = worker.crash_reason or worker.nexus_app.crash_reason
+        print(f"nexus worker ended: {last_words(reason)}", file=sys.stderr, flush=True)
+    return code
+
+
+def last_words(reason: BaseException | None) -> str:
+    """Write why a worker ended as one line."""
+    if reason is None:
+        return "see the log above"
+    text = " ".join(str(reason).split())
+    if isinstance(reason, NexusError):
+        return text
+    return f"{type(reason).__name__}: {text}" if text else type(reason).__name__

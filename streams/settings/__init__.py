@@ -1,0 +1,50 @@
+"""The settings: one file, `nexus.yaml`, with environment variables `NEXUS__...` over it.
+
+Invariant: unknown keys are errors, and a message names the key, the value and what is allowed. Neighbours: every
+stage is handed a `Settings`; only `load_settings` reads the file and the environment.
+"""
+
+from __future__ import annotations
+
+from streams.settings.file import load_settings, settings_from, write_settings
+from streams.settings.model import DEVELOPMENT_KEY, SHARED_TOPICS, SPACE_TOPICS, Settings
+from streams.settings.sections import (
+    EntitySettings,
+    HubSettings,
+    IdentifierSettings,
+    KafkaSettings,
+    MembershipMapping,
+    OutputSettings,
+    ParticipantMapping,
+    RedisSettings,
+    SecuritySettings,
+    SourceSettings,
+    StackSettings,
+    TimeSettings,
+    TopicSettings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "DEVELOPMENT_KEY",
+    "SHARED_TOPICS",
+    "SPACE_TOPICS",
+    "EntitySettings",
+    "HubSettings",
+    "IdentifierSettings",
+    "KafkaSettings",
+    "MembershipMapping",
+    "OutputSettings",
+    "ParticipantMapping",
+    "RedisSettings",
+    "SecuritySettings",
+    "Settings",
+    "SourceSettings",
+    "StackSettings",
+    "TimeSettings",
+    "TopicSettings",
+    "WorkerSettings",
+    "load_settings",
+    "settings_from",
+    "write_settings",
+]

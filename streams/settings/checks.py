@@ -1,0 +1,217 @@
+"""What must agree between sections of the settings, as pure functions.
+
+Invariant: nothing here raises; every disagreement is a `Problem` with its key path. Neighbours: `settings`
+runs these when a `Settings` is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from resolvers.blocked import BlockedValues
+from streams.settings.sections import ENTITY_TYPE, IDENTIFIER_TYPE
+
+if TYPE_CHECKING:
+    from streams.settings.model import Settings
+    from streams.settings.sections import EntitySettings, SourceSettings
+
+BUILT_IN_ADAPTERS = ("mapping", "segment", "gmail", "google_calendar", "stripe", "shopify")
+"""Adapters that come with the package, by the name that `adapter` takes."""
+
+EVENT_FIELDS = ("id", "name", "occurred_at", "type", "description", "value", "value_unit", "significance")
+"""Keys that `event` of a mapping source takes."""
+
+TOPIC_NAMES = ("events", "commands", "dead-letters", "entities", "identifiers", "memberships", "participants", "timeline")
+"""The topics that nexus writes, in DESIGN's words."""
+
+MOST_KEY_BYTES = 64
+
+_FUNCTION = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+_TOPIC = re.compile(r"^[A-Za-z0-9._-]{1,249}$")
+_SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
+_RFC_3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: its key path, the value that is there, and what is allowed."""
+
+    path: tuple[str | int, ...]
+    value: Any
+    allowed: str
+
+
+class ProblemsFound(ValueError):  # noqa: N818 - a list of findings, carried by an exception
+    """Carries the problems out of a validator."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+
+
+def suggestion(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """Return `; did you mean 'x'?` for the closest known word, or nothing."""
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def disagreements(settings: Settings) -> list[Problem]:
+    """List everything that is wrong between sections, in the order of the file."""
+    return [
+        *_identity_key(settings),
+        *_topic_settings(settings),
+        *_security(settings),
+        *_entities(settings.entities),
+        *_sources(settings),
+        *_times_and_worker(settings),
+    ]
+
+
+def _identity_key(settings: Settings) -> Iterator[Problem]:
+    key = settings.identity_key.get_secret_value()
+    if len(key.encode()) > MOST_KEY_BYTES:
+        yield Problem(("identity_key",), key, f"must be at most {MOST_KEY_BYTES} bytes in UTF-8, as much as the digest takes")
+
+
+def _topic_settings(settings: Settings) -> Iterator[Problem]:
+    for name in settings.topics.config:
+        if name not in TOPIC_NAMES:
+            yield Problem(("topics", "config", name), name, f"must be one of {', '.join(TOPIC_NAMES)}{suggestion(name, TOPIC_NAMES)}")
+
+
+def _security(settings: Settings) -> Iterator[Problem]:
+    security = settings.kafka.security
+    path = ("kafka", "security")
+    if security.protocol.startswith("SASL") and (security.username is None or security.password is None):
+        yield Problem((*path, "protocol"), security.protocol, "needs kafka.security.username and kafka.security.password")
+    if (security.cert_file is None) != (security.key_file is None):
+        yield Problem((*path, "cert_file"), security.cert_file, "cert_file and key_file go together")
+
+
+def _entities(entities: dict[str, EntitySettings]) -> Iterator[Problem]:
+    prefixes: dict[str, str] = {}
+    for name, entity in entities.items():
+        path = ("entities", name)
+        if not re.match(ENTITY_TYPE, name):
+            yield Problem(path, name, "an entity type is lower case letters, digits and _, and begins with a letter")
+        prefix = entity.prefix or ""
+        if not re.match(r"^[a-z][a-z0-9]{0,9}$", prefix):
+            yield Problem(
+                (*path, "prefix"), prefix, "must be given for this entity type: a lower case letter, then up to nine letters or digits"
+            )
+        if prefix in prefixes:
+            yield Problem((*path, "prefix"), prefix, f"is the prefix of {prefixes[prefix]!r} too; each entity type needs its own")
+        prefixes[prefix] = name
+        yield from _patterns((*path, "blocked"), entity.blocked)
+        yield from _identifiers(path, entity)
+
+
+def _identifiers(path: tuple[str | int, ...], entity: EntitySettings) -> Iterator[Problem]:
+    taken: dict[int | None, str] = {}
+    for kind, identifier in entity.identifiers.items():
+        here = (*path, "identifiers", kind)
+        if not re.match(IDENTIFIER_TYPE, kind):
+            yield Problem(here, kind, "an identifier type is letters, digits and _ . -, and begins with a letter")
+        if identifier.priority in taken:
+            other = taken[identifier.priority]
+            yield Problem(
+                (*here, "priority"), identifier.priority, f"is the priority of {other!r} too; give each type its own, 1 is the strongest"
+            )
+        taken[identifier.priority] = kind
+        if identifier.region is not None and identifier.normalise != "phone":
+            yield Problem((*here, "region"), identifier.region, "is only for normalise: phone")
+        yield from _hub(here, kind, entity)
+        yield from _patterns((*here, "blocked"), identifier.blocked)
+
+
+def _hub(here: tuple[str | int, ...], kind: str, entity: EntitySettings) -> Iterator[Problem]:
+    hub = entity.identifiers[kind].hub
+    if hub is None:
+        return
+    mine = entity.identifiers[kind].priority or 0
+    stronger = [other for other, settings in entity.identifiers.items() if (settings.priority or 0) < mine]
+    if hub.of not in stronger:
+        allowed = f"one of {', '.join(stronger)}" if stronger else "left out, since no identifier type is stronger"
+        yield Problem((*here, "hub", "of"), hub.of, f"must be {allowed}{suggestion(hub.of, stronger)}")
+
+
+def _patterns(path: tuple[str | int, ...], blocked: list[str]) -> Iterator[Problem]:
+    for index, value in enumerate(blocked):
+        if not value.strip():
+            yield Problem((*path, index), value, "must not be empty; empty values never count anyway")
+        try:
+            BlockedValues.of([value])
+        except ValueError as error:
+            yield Problem((*path, index), value, str(error))
+
+
+def _sources(settings: Settings) -> Iterator[Problem]:
+    taken = {settings.topic(name): f"nexus's own topic {name!r}" for name in TOPIC_NAMES}
+    for own in taken:
+        if not _TOPIC.match(own) or own in {".", ".."}:
+            yield Problem(
+                ("topics", "prefix"), settings.topics.prefix, f"the topic name {own!r} is not allowed in Kafka: at most 249 characters"
+            )
+            break
+    for name, source in settings.sources.items():
+        path = ("sources", name)
+        if not _SOURCE.match(name):
+            yield Problem(path, name, "a source's name is letters, digits, _ and -, at most 63")
+        if not _TOPIC.match(source.topic) or source.topic in {".", ".."}:
+            yield Problem((*path, "topic"), source.topic, "a Kafka topic's name is letters, digits and . _ -, at most 249")
+        if source.topic in taken:
+            yield Problem((*path, "topic"), source.topic, f"is the topic of {taken[source.topic]} too; each source needs its own")
+        taken[source.topic] = f"source {name!r}"
+        if source.adapter not in BUILT_IN_ADAPTERS and not _FUNCTION.match(source.adapter):
+            allowed = f"must be one of {', '.join(BUILT_IN_ADAPTERS)}, or package.module:function"
+            yield Problem((*path, "adapter"), source.adapter, allowed + suggestion(source.adapter, BUILT_IN_ADAPTERS))
+        yield from _mapping(path, source, list(settings.entities))
+
+
+def _mapping(path: tuple[str | int, ...], source: SourceSettings, entities: list[str]) -> Iterator[Problem]:
+    for field in source.event:
+        if field not in EVENT_FIELDS:
+            yield Problem((*path, "event", field), field, f"must be one of {', '.join(EVENT_FIELDS)}{suggestion(field, EVENT_FIELDS)}")
+    yield from _expressions((*path, "event"), {field: source.event[field] for field in EVENT_FIELDS if field in source.event})
+    for index, participant in enumerate(source.participants):
+        here = (*path, "participants", index)
+        if participant.entity not in entities:
+            allowed = f"must be a declared entity type: {', '.join(entities)}{suggestion(participant.entity, entities)}"
+            yield Problem((*here, "entity"), participant.entity, allowed)
+        for key in ("identifiers", "traits", "states"):
+            yield from _expressions((*here, key), getattr(participant, key))
+    for index, membership in enumerate(source.memberships):
+        here = (*path, "memberships", index)
+        for key in ("member", "group"):
+            if getattr(membership, key) >= len(source.participants):
+                allowed = f"must index participants, of which there are {len(source.participants)} (the first is 0)"
+                yield Problem((*here, key), getattr(membership, key), allowed)
+        if membership.member == membership.group:
+            yield Problem((*here, "group"), membership.group, "must be another participant than the member")
+        yield from _expressions(here, {key: value for key in ("role", "ended") if (value := getattr(membership, key)) is not None})
+
+
+def _expressions(path: tuple[str | int, ...], expressions: dict[str, str]) -> Iterator[Problem]:
+    for key, expression in expressions.items():
+        try:
+            jmespath.compile(expression)
+        except JMESPathError as error:
+            yield Problem((*path, key), expression, f"must be a JMESPath expression: {str(error).splitlines()[0].removesuffix(':')}")
+
+
+def _times_and_worker(settings: Settings) -> Iterator[Problem]:
+    if not _RFC_3339.match(settings.times.earliest):
+        yield Problem(("times", "earliest"), settings.times.earliest, "must be an RFC 3339 time such as 1970-01-01T00:00:00Z")
+    stages = settings.worker.stages
+    if len(set(stages)) != len(stages):
+        yield Problem(("worker", "stages"), stages, "must name each stage once")
+    if settings.worker.session_timeout_ms >= settings.kafka.request_timeout_ms:
+        allowed = f"must be below kafka.request_timeout_ms ({settings.kafka.request_timeout_ms})"
+        yield Problem(("worker", "session_timeout_ms"), settings.worker.session_timeout_ms, allowed)

@@ -1,0 +1,207 @@
+"""The shards: which worker publishes which, by a consumer group on the entities topic, and whose turn it is.
+
+Invariant: a shard is the partition of the entities topic of the same number; nothing of the topic is read here.
+Neighbours: `publish` tells the rounds; the resolve stage wakes shards through an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+from mode import Service
+
+from resolvers.errors import KafkaUnavailable, Retryable
+from resolvers.port import Resolver
+from streams.assignment import NOWHERE, Assignment, Held
+from streams.batch import Channel
+from streams.patience import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, patiently
+from streams.publish import ShardPublisher, ShardTurn, Turn
+from streams.sender import ended
+from streams.source import ALIVE_SECONDS, Deadline, polled
+
+log = structlog.get_logger(__name__)
+
+FIRST_IDLE_SECONDS = 0.005
+LONGEST_IDLE_SECONDS = 0.05
+FENCED_SECONDS = 1.0
+SWEEP_KEYS = 1_000
+SWEEP_IDLE_SECONDS = 0.2
+
+
+class CommittedRounds:
+    """Numbers of committed rounds: offsets of the entities topic in a group that nobody is a member of."""
+
+    def __init__(self, make_consumer: Callable[[], Awaitable[AIOKafkaConsumer]], topic: str, group: str, patience_seconds: float) -> None:
+        """`make_consumer` gives a started consumer with the group and without a subscription."""
+        self._make_consumer = make_consumer
+        self._topic = topic
+        self._group = group
+        self._patience_seconds = patience_seconds
+        self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def group(self) -> str:
+        """Name the group."""
+        return self._group
+
+    async def start(self) -> None:
+        """Connect."""
+        self._consumer = await self._make_consumer()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._consumer is not None:
+            await ended(self._consumer)
+
+    async def committed(self, shard: int) -> int:
+        """Read the number of a shard's last round; call it after fencing, when no transaction is open."""
+        consumer = cast("AIOKafkaConsumer", self._consumer)
+
+        async def ask() -> int:
+            try:
+                return int(await consumer.committed(TopicPartition(self._topic, shard)) or 0)
+            except KafkaError as error:
+                raise KafkaUnavailable(f"the last round of shard {shard} can't be read: {error!r}") from error
+
+        return await patiently(ask, f"last round of shard {shard}", self._patience_seconds)
+
+
+class ShardSource(Service):
+    """Holds shards as a member of a group and hands out their turns, one at a time per shard."""
+
+    mundane_level = "debug"
+
+    def __init__(
+        self,
+        topic: str,
+        resolver: Resolver,
+        channel: Channel,
+        make_consumer: Callable[[], Awaitable[AIOKafkaConsumer]],
+        make_publisher: Callable[[int], ShardPublisher],
+        rounds: CommittedRounds,
+        drain: Deadline,
+        dirty: asyncio.Event,
+        *,
+        revoke_seconds: float,
+        patience_seconds: float,
+        **kwargs: Any,  # noqa: ANN401 - mode's own
+    ) -> None:
+        """`make_consumer` gives a started consumer with a group; `dirty` is set when there may be something to tell."""
+        super().__init__(**kwargs)
+        self._topic = topic
+        self._resolver = resolver
+        self._channel = channel
+        self._make_consumer = make_consumer
+        self._make_publisher = make_publisher
+        self._rounds = rounds
+        self._drain = drain
+        self._dirty = dirty
+        self._revoke_seconds = revoke_seconds
+        self._patience_seconds = patience_seconds
+        self._consumer: AIOKafkaConsumer | None = None
+        self._assignment: Assignment | None = None
+        self._wakes: set[asyncio.Event] = set()
+
+    async def on_start(self) -> None:
+        """Join the group; shards arrive in the background."""
+        await self._rounds.start()
+        self._consumer = await self._make_consumer()
+        self._assignment = Assignment(self._consumer, self._tend, self.add_future, self._revoke_seconds)
+        self._consumer.subscribe([self._topic], listener=self._assignment)
+
+    async def on_stop(self) -> None:
+        """Finish the rounds in progress, unless the worker is crashing, and leave the group."""
+        if self._assignment is not None:
+            await self._assignment.close(0 if self.crashed else self._drain.remaining())
+        if self._consumer is not None:
+            await ended(self._consumer)
+        await self._rounds.stop()
+
+    @Service.task
+    async def _stay_alive(self) -> None:
+        """Count as polling, though nothing is ever read."""
+        while not self.should_stop:
+            if self._consumer is not None:
+                await polled(self._consumer, NOWHERE)
+            await self.sleep(ALIVE_SECONDS)
+
+    @Service.task
+    async def _wake(self) -> None:
+        """Pass the news that something is dirty on to every shard."""
+        while not self.should_stop:
+            await self._dirty.wait()
+            self._dirty.clear()
+            for wake in self._wakes:
+                wake.set()
+
+    @Service.task
+    async def _sweep(self) -> None:
+        """Mark what wide effects made dirty, piece by piece."""
+        while not self.should_stop:
+            left = await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds)
+            if left:
+                self._dirty.set()
+            await self.sleep(FIRST_IDLE_SECONDS if left else SWEEP_IDLE_SECONDS)
+
+    async def _tend(self, held: Held) -> None:
+        """Give one shard turn after turn until it is taken away."""
+        publisher, wake = self._make_publisher(held.place.partition), asyncio.Event()
+        self._wakes.add(wake)
+        try:
+            await self._take_turns(held, publisher, wake)
+        except asyncio.CancelledError:
+            if not held.given_up.is_set():
+                raise
+        finally:
+            self._wakes.discard(wake)
+            await publisher.close()
+
+    async def _take_turns(self, held: Held, publisher: ShardPublisher, wake: asyncio.Event) -> None:
+        idle = FIRST_IDLE_SECONDS
+        while not held.given_up.is_set():
+            wake.clear()
+            turn = await self._turn(held, publisher)
+            if turn is Turn.TOLD:
+                idle = FIRST_IDLE_SECONDS
+            elif turn is Turn.FENCED:
+                await held.interruptible(asyncio.sleep(FENCED_SECONDS))
+            elif turn is Turn.NOTHING:
+                await held.interruptible(woken(wake, idle))
+                idle = min(idle * 2, LONGEST_IDLE_SECONDS)
+
+    async def _turn(self, held: Held, publisher: ShardPublisher) -> Turn | None:
+        """Have the agent do one turn, again while Kafka or Redis does not answer. None when the shard is given up."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + self._patience_seconds, FIRST_PAUSE_SECONDS
+        while not held.given_up.is_set():
+            turn = ShardTurn(publisher)
+            await self._channel.put(turn)
+            try:
+                return await turn.result()
+            except Retryable as error:
+                if loop.time() >= deadline:
+                    raise
+                log.warning("a round was not told, trying again", shard=publisher.shard, error=str(error))
+            await held.interruptible(asyncio.sleep(pause))
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        return None
+
+
+async def woken(wake: asyncio.Event, seconds: float) -> None:
+    """Wait until woken, at most so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return
+
+
+async def take_turn(turn: ShardTurn) -> Turn:
+    """Be the publish agent's work: one round of one shard."""
+    return await turn.publisher.turn()

@@ -1,0 +1,16 @@
+"""What `faust -A streams.worker worker --without-web` loads: the app of the settings that NEXUS_CONFIG names.
+
+`nexus worker` does the same with clearer messages.
+"""
+
+from __future__ import annotations
+
+from streams.app import create_app
+from streams.log import set_up_log
+from streams.settings import load_settings
+
+set_up_log()
+app = create_app(load_settings())
+
+if __name__ == "__main__":
+    app.main()

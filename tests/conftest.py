@@ -1,0 +1,28 @@
+"""What every test may ask for: the addresses of a Kafka and a Redis, from one place for the whole session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from streams.stack import Addresses
+from tests.surroundings import Surroundings, surroundings
+
+
+@pytest.fixture(scope="session")
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    with surroundings(tmp_path_factory.mktemp("stack")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def stack(_surroundings: Surroundings) -> Addresses:
+    """Return a Kafka and a Redis, shared by the session: use topics and a space that no other test uses."""
+    return _surroundings.stack()
+
+
+@pytest.fixture(scope="session")
+def redis_url(_surroundings: Surroundings) -> str:
+    """Return a Redis alone, which starts in well under a second; shared by the session: use a space that no other test uses."""
+    return _surroundings.redis_url()

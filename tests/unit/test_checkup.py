@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.checkup import Finding, examine
+from streams.cli import build_app
+from streams.settings import settings_from
+
+SETTINGS = """
+identity_key: only for these tests
+sources:
+  crm:
+    topic: raw.crm
+    adapter: mapping
+    event: {id: id, name: "'seen'", occurred_at: at}
+    participants: [{entity: person, role: contact, identifiers: {email: email}}]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "nexus.yaml"
+    file.write_text(SETTINGS)
+    return file
+
+
+def test_the_key_for_trying_out_is_a_warning() -> None:
+    assert [(finding.level, finding.what) for finding in examine(settings_from({}))] == [
+        ("warning", "identity_key"),
+        ("warning", "sources"),
+    ]
+
+
+def test_an_adapter_that_cannot_be_imported_is_an_error() -> None:
+    settings = settings_from({"identity_key": "12345678", "sources": {"crm": {"topic": "raw.crm", "adapter": "no_such_module:f"}}})
+    _, finding = examine(settings)
+    assert (finding.level, finding.what) == ("error", "sources.crm.adapter")
+    assert "cannot be imported" in finding.text
+
+
+def test_an_identifier_type_that_nothing_declares_is_a_warning() -> None:
+    participant = {"entity": "person", "identifiers": {"badge": "badge"}}
+    settings = settings_from(
+        {
+            "identity_key": "12345678",
+            "sources": {"crm": {"topic": "raw.crm", "adapter": "mapping", "event": {"name": "'x'"}, "participants": [participant]}},
+        }
+    )
+    text = "'badge' is not declared for person: it stays on the event and connects nothing"
+    assert Finding("warning", "sources.crm.participants[0].identifiers", text) in examine(settings)
+
+
+def test_check_prints_rules_and_findings_as_json(config: Path) -> None:
+    result = CliRunner().invoke(build_app(), ["check", "--config", str(config), "--json"])
+    answer = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert answer["ok"]
+    assert [row["identifier_type"] for row in answer["rules"] if row["entity_type"] == "person"] == [
+        "user_id",
+        "email",
+        "phone",
+        "anonymous_id",
+    ]
+
+
+def test_check_exits_with_one_line_where_an_adapter_is_missing(config: Path) -> None:
+    config.write_text(SETTINGS.replace("adapter: mapping", "adapter: 'no_such_module:f'"))
+    result = CliRunner().invoke(build_app(), ["check", "--config", str(config)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("nexus: 1 of 2 checks failed; the first: sources.crm.adapter: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_adapt_tells_events_and_rejections_line_by_line(config: Path, tmp_path: Path) -> None:
+    records = tmp_path / "records.ndjson"
+    records.write_text('{"id": 1, "at": "2024-01-01T00:00:00Z", "email": "a@b.example"}\nnot json\n')
+    result = CliRunner().invoke(build_app(), ["adapt", "--config", str(config), "--source", "crm", "--json", str(records)])
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert first["events"][0]["participants"] == [
+        {"entity": "person", "role": "contact", "identifiers": [{"type": "email", "value": "a@b.example"}]}
+    ]
+    assert "not valid JSON" in second["rejected"]
+    assert result.stderr == "2 records: 1 events, 1 rejected\n"
+    assert result.exit_code == 0

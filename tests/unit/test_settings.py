@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from resolvers.errors import SettingsError
+from streams.settings import Settings, load_settings, settings_from, write_settings
+from streams.settings.reference import page
+
+MAPPING = {"topic": "raw.crm", "adapter": "mapping"}
+
+
+def problems(document: dict[str, Any]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        settings_from(document)
+    return [line.removeprefix("settings: ") for line in str(caught.value).splitlines()]
+
+
+def source(**settings: Any) -> dict[str, Any]:
+    return {"sources": {"crm": {**MAPPING, **settings}}}
+
+
+def person(**identifiers: Any) -> dict[str, Any]:
+    return {"entities": {"person": {"identifiers": identifiers}}}
+
+
+def test_nothing_given_is_ready_for_trying_out() -> None:
+    settings = load_settings(None, {})
+    assert settings.uses_development_key
+    assert list(settings.entities) == ["person", "group"]
+    assert (settings.entities["person"].prefix, settings.entities["group"].prefix) == ("per", "grp")
+    assert settings.entities["person"].identifiers["email"].normalise == "email"
+    assert settings.worker.stages == ["adapt", "resolve", "publish"]
+
+
+def test_priority_is_the_place_in_the_file() -> None:
+    settings = settings_from(person(user_id={}, email={}, device={"priority": 9}))
+    assert {kind: one.priority for kind, one in settings.entities["person"].identifiers.items()} == {"user_id": 1, "email": 2, "device": 9}
+
+
+def test_prefix_is_the_first_three_letters_of_the_type() -> None:
+    assert settings_from({"entities": {"account": {"identifiers": {"id": {}}}}}).entities["account"].prefix == "acc"
+
+
+def test_the_default_space_has_no_name_in_its_topics() -> None:
+    settings = Settings()
+    assert settings.topic("entities") == "nexus.entities"
+    assert settings.topic("dead-letters") == "nexus.dead-letters"
+
+
+def test_another_space_has_output_topics_of_its_own_and_shares_the_log() -> None:
+    settings = settings_from({"space": "eu", "topics": {"prefix": "acme."}})
+    assert settings.topic("timeline") == "acme.eu.timeline"
+    assert settings.topic("events") == "acme.events"
+
+
+def test_an_unknown_topic_name_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(KeyError, match="no topic is called 'entity'"):
+        Settings().topic("entity")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"spaces": "x"}, "spaces: there is no such key; allowed: space, identity_key"),
+        ({"space": "A B"}, "space: 'A B': must match ^[a-z0-9]"),
+        ({"identity_key": "\u00e9" * 33}, "identity_key: (secret): must be at most 64 bytes in UTF-8"),
+        ({"partitions": "many"}, "partitions: 'many': must be a valid integer"),
+        ({"kafka": {"bootstrap_server": "x"}}, "did you mean 'bootstrap_servers'?"),
+        ({"kafka": None}, "kafka: must be a mapping"),
+        ({"kafka": {"security": {"protocol": "SASL_SSL"}}}, "kafka.security.protocol: 'SASL_SSL': needs kafka.security.username"),
+        ({"kafka": {"security": {"cert_file": "a.pem"}}}, "cert_file and key_file go together"),
+        ({"topics": {"config": {"entitys": {}}}}, "topics.config.entitys: 'entitys': must be one of events, commands"),
+        ({"worker": {"stages": ["adapt", "adapt"]}}, "worker.stages: a list: must name each stage once"),
+        ({"worker": {"session_timeout_ms": 50_000}}, "worker.session_timeout_ms: 50000: must be below kafka.request_timeout_ms (40000)"),
+        ({"times": {"earliest": "long ago"}}, "times.earliest: 'long ago': must be an RFC 3339 time"),
+        (person(email={"normalise": "emial"}), "must be one of email, phone, domain, lower, exact; did you mean 'email'?"),
+        (person(email={}, phone={"priority": 1}), "priority: 1: is the priority of 'email' too"),
+        (person(email={"region": "US"}), "entities.person.identifiers.email.region: 'US': is only for normalise: phone"),
+        (person(email={"hub": {"of": "phone"}}, phone={}), "email.hub.of: 'phone': must be left out, since no identifier type is stronger"),
+        (person(user_id={}, email={"hub": {"of": "user"}}), "email.hub.of: 'user': must be one of user_id; did you mean 'user_id'?"),
+        (person(email={"blocked": ["re:("]}), "entities.person.identifiers.email.blocked[0]: 're:('"),
+        ({"entities": {"person": {"identifiers": {}}}}, "entities.person.identifiers: a mapping: must have at least 1 entries"),
+        (
+            {"entities": {"p": {"prefix": "x", "identifiers": {"a": {}}}, "q": {"prefix": "x", "identifiers": {"a": {}}}}},
+            "is the prefix of 'p' too",
+        ),
+        ({"entities": {"Person": {"identifiers": {"a": {}}}}}, "entities.Person: 'Person': an entity type is lower case letters"),
+        (source(topic="raw crm"), "sources.crm.topic: 'raw crm': a Kafka topic's name is letters, digits and . _ -"),
+        (source(topic="nexus.events"), "sources.crm.topic: 'nexus.events': is the topic of nexus's own topic 'events' too"),
+        (source(adapter="strpie"), "or package.module:function; did you mean 'stripe'?"),
+        (source(event={"time": "at"}), "sources.crm.event.time: 'time': must be one of id, name, occurred_at"),
+        (source(event={"id": "a["}), "sources.crm.event.id: 'a[': must be a JMESPath expression"),
+        (
+            source(participants=[{"entity": "persn"}]),
+            "sources.crm.participants[0].entity: 'persn': must be a declared entity type: person, group",
+        ),
+        (source(participants=[{"entity": "person", "identifers": {}}]), "sources.crm.participants[0].identifers: there is no such key"),
+        (
+            source(memberships=[{"member": 0, "group": 1}]),
+            "sources.crm.memberships[0].member: 0: must index participants, of which there are 0",
+        ),
+    ],
+)
+def test_a_message_names_the_key_the_value_and_what_is_allowed(document: dict[str, Any], message: str) -> None:
+    assert any(message in line for line in problems(document)), problems(document)
+
+
+def test_every_problem_has_its_line() -> None:
+    assert len(problems({"spac": 1, "partitions": 0, "redis": {"url": "http://x"}})) == 3
+
+
+def test_sources_may_not_share_a_topic() -> None:
+    assert problems({"sources": {"a": MAPPING, "b": MAPPING}}) == [
+        "sources.b.topic: 'raw.crm': is the topic of source 'a' too; each source needs its own"
+    ]
+
+
+def test_no_secret_is_in_a_message() -> None:
+    lines = problems(
+        {
+            "identity_key": "hush",
+            "redis": {"url": "http://user:hush@host"},
+            "kafka": {"security": {"password": ["hush"]}},
+        }
+    )
+    assert len(lines) == 3
+    assert "hush" not in "".join(lines)
+
+
+def test_no_secret_is_in_the_text_of_settings() -> None:
+    settings = settings_from({"identity_key": "not-for-eyes", "kafka": {"security": {"password": "not-for-eyes"}}})
+    assert "not-for-eyes" not in f"{settings!r} {settings}"
+
+
+def test_a_wrong_file_is_named_with_its_problem(tmp_path: Path) -> None:
+    file = tmp_path / "nexus.yaml"
+    file.write_text("space: [")
+    with pytest.raises(SettingsError, match=r"nexus\.yaml: the settings file is not YAML"):
+        load_settings(file, {})
+    with pytest.raises(SettingsError, match=r"absent\.yaml: the settings file cannot be read: No such file"):
+        load_settings(tmp_path / "absent.yaml", {})
+    file.write_text("[1, 2]")
+    with pytest.raises(SettingsError, match="must be a mapping of sections"):
+        load_settings(file, {})
+
+
+def test_a_key_given_twice_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "nexus.yaml"
+    file.write_text("space: a\nspace: b\n")
+    with pytest.raises(SettingsError, match="the key 'space' is there twice"):
+        load_settings(file, {})
+
+
+def test_an_empty_file_means_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "nexus.yaml"
+    file.write_text("# nothing yet\n")
+    assert load_settings(file, {}) == Settings()
+
+
+def test_times_need_no_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "nexus.yaml"
+    file.write_text("times: {earliest: 2000-01-01T00:00:00Z}\n")
+    assert load_settings(file, {}).times.earliest == "2000-01-01T00:00:00Z"
+
+
+def test_the_file_is_found_by_variable_or_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nexus.yaml").write_text("space: here\n")
+    (tmp_path / "other.yaml").write_text("space: there\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(None, {}).space == "here"
+    assert load_settings(None, {"NEXUS_CONFIG": "other.yaml"}).space == "there"
+
+
+def test_variables_go_over_the_file_key_by_key(tmp_path: Path) -> None:
+    file = tmp_path / "nexus.yaml"
+    file.write_text("kafka: {client_id: mine, linger_ms: 7}\nsources: {CRM: {topic: raw.crm, adapter: mapping}}\n")
+    environ = {
+        "NEXUS__KAFKA__BOOTSTRAP_SERVERS": "broker:9092",
+        "nexus__kafka__linger_ms": "9",
+        "NEXUS__SOURCES__CRM__TOPIC": "raw.other",
+        "NEXUS__WORKER__STAGES": '["adapt"]',
+        "NEXUS__ENTITIES": '{"person": {"identifiers": {"email": {"normalise": "email"}}}}',
+        "NEXUS_CACHE": "/somewhere",
+        "NEXUS_TEST_REDIS": "redis://elsewhere",
+        "PATH": "/bin",
+    }
+    settings = load_settings(file, environ)
+    assert (settings.kafka.client_id, settings.kafka.bootstrap_servers, settings.kafka.linger_ms) == ("mine", "broker:9092", 9)
+    assert settings.sources["CRM"].topic == "raw.other"
+    assert settings.worker.stages == ["adapt"]
+    assert list(settings.entities) == ["person"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("NEXUS__SPAC", "x", "NEXUS__SPAC: there is no setting spac; allowed: space, .*; did you mean 'space'?"),
+        ("NEXUS__REDIS__URI", "x", "NEXUS__REDIS__URI: there is no setting redis.uri; allowed: url, .*; did you mean 'url'?"),
+        ("NEXUS__SPACE__NAME", "x", "the setting above it takes a single value"),
+        ("NEXUS__WORKER__STAGES", "adapt", "NEXUS__WORKER__STAGES: must be a JSON list"),
+        ("NEXUS__KAFKA", "{", "NEXUS__KAFKA: must be a JSON object"),
+        ("NEXUS__PARTITIONS", "0", "settings and NEXUS__ variables: partitions: '0': must be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_variable_is_an_error(name: str, value: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=message.replace("?", r"\?")):
+        load_settings(None, {name: value})
+
+
+def test_making_settings_reads_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE", "elsewhere")
+    monkeypatch.setenv("NEXUS__SPACE", "elsewhere")
+    assert Settings().space == "default"
+
+
+def test_a_written_file_is_private_and_gives_the_same_settings(tmp_path: Path) -> None:
+    settings = settings_from(
+        {
+            "space": "s-1",
+            "identity_key": "a secret of ours",
+            **source(
+                event={"id": "id", "name": "'x'"},
+                participants=[{"entity": "person", "identifiers": {"email": "e"}}, {"entity": "group"}],
+                memberships=[{"member": 0, "group": 1, "role": "title"}],
+                options={"a": [1, None, True]},
+            ),
+        }
+    )
+    file = tmp_path / "derived.yaml"
+    write_settings(settings, file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert load_settings(file, {}) == settings
+    assert yaml.safe_load(file.read_text())["identity_key"] == "a secret of ours"
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    kept = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+    assert kept.read_text(encoding="utf-8") == page(), "write it again: python -m streams.settings.reference > docs/reference/settings.md"
