@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b32decode, b32encode
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 DIGEST_BYTES = 16
@@ -39,6 +40,7 @@ def link_digest(digests: tuple[bytes, ...]) -> bytes:
     return blake2b(b"".join(sorted(digests)), digest_size=DIGEST_BYTES).digest()
 
 
+@lru_cache(maxsize=100_000)
 def entity_id(prefix: str, founder: bytes) -> str:
     """Write the public id of the entity that the identifier with this digest founds: `per_` and 26 characters."""
     return f"{prefix}_{b32encode(founder).decode('ascii').rstrip('=').lower()}"

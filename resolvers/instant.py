@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 HOUR_MS = 3_600_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,6 +18,7 @@ def read_instant(text: str) -> int:
     return (moment - _EPOCH) // _MS
 
 
+@lru_cache(maxsize=100_000)
 def write_instant(epoch_ms: int) -> str:
     """Write epoch milliseconds as `2024-01-02T03:04:05.678Z`."""
     return (_EPOCH + timedelta(milliseconds=epoch_ms)).isoformat(timespec="milliseconds")[:23] + "Z"

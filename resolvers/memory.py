@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from resolvers.entity import (
     LISTED_IDENTIFIERS,
     EntityView,
@@ -169,7 +171,7 @@ class MemoryResolver:
     async def take(self, shard: int, limit: int, floor: int) -> Round | None:
         """Compose a round of what differs from what was told."""
         now = self._documents()
-        dirty = [key for key in now.keys() | self._told.keys() if now.get(key) != self._told.get(key) and self._shard(*key) == shard]
+        dirty = [key for key in now.keys() | self._told.keys() if _differ(now.get(key), self._told.get(key)) and self._shard(*key) == shard]
         if not dirty:
             return None
         number = max(self._numbers.get(shard, 0), floor) + 1
@@ -220,7 +222,7 @@ class MemoryResolver:
     async def backlog(self) -> Backlog:
         """Count what differs from what was told."""
         now = self._documents()
-        dirty = sum(now.get(key) != self._told.get(key) for key in now.keys() | self._told.keys())
+        dirty = sum(_differ(now.get(key), self._told.get(key)) for key in now.keys() | self._told.keys())
         return Backlog(dirty, len(self._rounds), 0)
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
@@ -243,6 +245,11 @@ class MemoryResolver:
         for (topic, key), document in self._documents().items():
             if document.get("status") != "merged":
                 yield topic, key, document
+
+
+def _differ(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
+    """Say whether two documents are written differently; to Python 1, 1.0 and True are equal."""
+    return one is not other and orjson.dumps(one) != orjson.dumps(other)
 
 
 def _components(links: dict[bytes, Link]) -> Iterator[list[Link]]:

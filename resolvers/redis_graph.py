@@ -38,6 +38,12 @@ def _pack(value: object) -> bytes:
 
 
 
+def _unpack(packed: bytes) -> list[Any]:
+    """Read what cmsgpack wrote, text as bytes: one C call, where a nested reply would be parsed piece by piece."""
+    rows: list[Any] = msgpack.unpackb(packed, raw=True)
+    return rows
+
+
 class RedisResolver:
     """One space of the graph in Redis or Valkey. Close it when done."""
 
@@ -52,7 +58,7 @@ class RedisResolver:
         self._buckets = buckets
         self._redis: Redis = Redis.from_url(url, health_check_interval=30)
         self._scripts = Scripts(self._redis, self._base, bounds)
-        self._rows = Rows(rules)
+        self._rows = Rows(rules, bounds.listed)
         self._codes: dict[tuple[str, str], int] = {}
         self._hubs = b""
 
@@ -118,7 +124,7 @@ class RedisResolver:
             raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
         if word is Reply.NONE:
             return None
-        return Round(shard, rest[0], tuple(compose(self._rows, rest[1])))
+        return Round(shard, rest[0], tuple(compose(self._rows, _unpack(rest[1]))))
 
     async def keep(self, shard: int, number: int, payload: bytes) -> None:
         """Store a round's bytes."""
@@ -142,7 +148,7 @@ class RedisResolver:
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Look an identifier up."""
-        _, (row,) = await self._call("look", "identifier", identifier_digest(self._rules.identity_key, identifier))
+        row = await self._look("identifier", identifier_digest(self._rules.identity_key, identifier))
         return identifier_document(self._rows.identifier(row[2]), self._rows.entity_id(row[0], row[1])) if row else None
 
     async def entity(self, entity_id: str) -> dict[str, Any] | None:
@@ -151,7 +157,7 @@ class RedisResolver:
             digest = founder_of(entity_id)
         except ValueError:
             return None
-        _, (row,) = await self._call("look", "entity", digest)
+        row = await self._look("entity", digest)
         match row[0]:
             case b"living":
                 return entity_document(self._rows.entity(digest, row))
@@ -164,8 +170,7 @@ class RedisResolver:
         """Walk over all nodes in pieces, then over the folds of memberships."""
         last = int(await self._redis.hget(f"{self._base}:meta", "nodes") or 0)
         for start in range(1, last + 1, _WALK):
-            _, (rows,) = await self._call("look", "nodes", start, _WALK)
-            for founder, named, row, entity in rows:
+            for founder, named, row, entity in await self._look("nodes", start, _WALK):
                 seen = self._rows.identifier(row)
                 yield "identifiers", str(seen.identifier), identifier_document(seen, self._rows.entity_id(founder, named))
                 if entity:
@@ -177,10 +182,13 @@ class RedisResolver:
     async def _membership_documents(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         async for bucket in self._redis.scan_iter(match=f"{self._base}:r:*", count=1000):
             for name in await self._redis.hkeys(bucket):
-                _, (row,) = await self._call("look", "membership", name)
-                person, group, view = self._rows.membership(row)
+                person, group, view = self._rows.membership(await self._look("membership", name))
                 if view:
                     yield f"{person}:{group}", membership_document(view)
+
+    async def _look(self, what: str, *arguments: bytes | int) -> list[Any]:
+        _, (packed,) = await self._call("look", what, *arguments)
+        return _unpack(packed)
 
     async def _call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
         try:

@@ -28,9 +28,10 @@ _decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | boo
 class Rows:
     """Reads rows under the rules of a space, which know the id prefixes."""
 
-    def __init__(self, rules: Rules) -> None:
-        """Keep the rules."""
+    def __init__(self, rules: Rules, listed: int) -> None:
+        """Keep the rules, and how many identifiers a document lists."""
         self._rules = rules
+        self._listed = listed
 
     def entity_id(self, founder: bytes, named: bytes) -> str:
         """Write the id of the entity founded by a digest; `named` is the founder's `entity type:identifier type`."""
@@ -46,7 +47,7 @@ class Rows:
     def entity(self, digest: bytes, row: list[Any]) -> EntityView:
         """Read the row of a living entity."""
         _, named, count, first, last, traits, rows = row
-        seen = sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))
+        seen = sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed]
         return EntityView(
             self.entity_id(digest, named), entity_type_of(named), first - BIAS_MS, last - BIAS_HOURS, tuple(seen), count, read_traits(traits)
         )

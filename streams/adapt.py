@@ -32,14 +32,16 @@ class EntityLike(Protocol):
     """The part of an entity's settings that says how strong its identifiers are."""
 
     @property
-    def identifiers(self) -> Mapping[str, IdentifierLike]: ...
+    def identifiers(self) -> Mapping[str, IdentifierLike]:
+        """Give the declared identifier types, in the order of declaration."""
 
 
 class IdentifierLike(Protocol):
     """The part of an identifier's settings that says how strong it is."""
 
     @property
-    def priority(self) -> int | None: ...
+    def priority(self) -> int | None:
+        """Give the strength, 1 the strongest; None is the place in the declaration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class AdaptStage:
         events_topic: str,
         dead_letters_topic: str,
     ) -> None:
-        """`sources` are keyed by raw topic; `clock` gives epoch milliseconds."""
+        """Keep the parts. `sources` are keyed by raw topic; `clock` gives epoch milliseconds."""
         self._sources = sources
         self._priorities = priorities
         self._sender = sender
@@ -123,7 +125,8 @@ class AdaptStage:
         size = len(written.value or b"")
         if written.topic == self._dead_letters_topic:
             raise SettingsError(refusal([written]))
-        return self._dead_letter(source, record, Rejected(f"its event of {size} bytes is larger than {written.topic} takes: see max.message.bytes"))
+        reason = f"its event of {size} bytes is larger than {written.topic} takes: see max.message.bytes"
+        return self._dead_letter(source, record, Rejected(reason))
 
 
 def priorities_of(entities: Mapping[str, EntityLike]) -> Priorities:

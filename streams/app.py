@@ -14,7 +14,7 @@ from typing import Any
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from mode import Service
+from mode import Service, get_logger
 
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
@@ -54,6 +54,7 @@ class NexusApp(faust.App):
 
     BootStrategy = NoWeb
     mundane_level = "debug"
+    logger = get_logger("faust.nexus")
 
     def __init__(self, settings: Settings, resolver: Resolver, drain: Deadline, **options: Any) -> None:  # noqa: ANN401 - Faust's
         self.nexus_settings = settings
@@ -161,11 +162,13 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
 def add_counting(wiring: Wiring) -> None:
     """Count dead letters as they arrive on their topic, and log what the worker has counted now and then."""
     app, arrived = wiring.app, Counters()
-    topic = app.topic(wiring.dead_letters(), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw", allow_empty=True)
+    topic = app.topic(
+        wiring.dead_letters(), key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw", allow_empty=True
+    )
     function = update_wrapper(partial(count_dead_letters, arrived), count_dead_letters)
     app.agent(topic, name=f"{app.conf.id}.dead-letters")(function)
 
-    @app.timer(SUMMARY_SECONDS)
+    @app.timer(SUMMARY_SECONDS)  # type: ignore[untyped-decorator]
     async def summary() -> None:
         log.info("counted since the start", **app.counters.snapshot())
         if reasons := arrived.reasons():
@@ -178,7 +181,8 @@ def add_adapt(wiring: Wiring) -> None:
     if not settings.sources:
         return
     sources = {
-        source.topic: RawSource(name, source.adapter, build_adapter(name, source, settings.times)) for name, source in settings.sources.items()
+        source.topic: RawSource(name, source.adapter, build_adapter(name, source, settings.times))
+        for name, source in settings.sources.items()
     }
     stage = AdaptStage(
         sources,
@@ -222,9 +226,8 @@ def add_publish(wiring: Wiring) -> None:
         settings.worker.round_keys,
         settings.kafka.transaction_timeout_ms / 1000,
     )
-    rounds = CommittedRounds(
-        partial(make_consumer, settings, "rounds"), settings.topic("entities"), kafka.group_id(settings, "rounds"), settings.kafka.connect_seconds
-    )
+    group, patience_seconds = kafka.group_id(settings, "rounds"), settings.kafka.connect_seconds
+    rounds = CommittedRounds(partial(make_consumer, settings, "rounds"), settings.topic("entities"), group, patience_seconds)
 
     def publisher(shard: int) -> ShardPublisher:
         return ShardPublisher(

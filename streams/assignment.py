@@ -67,7 +67,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         """Name the partitions held now."""
         return sorted(self._held)
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - the listener's signature
         """End every task; rebalances are eager, so everything is taken away."""
         await self.release(self._patience_seconds)
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
 
 from resolvers.errors import KafkaUnavailable
 from resolvers.port import Backlog, Resolver
 from streams import kafka
 from streams.settings import Settings
+from streams.topics import places_of
 
 POLL_SECONDS = 0.2
+PACE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +82,22 @@ class Drain:
                 return behind
             await asyncio.sleep(POLL_SECONDS)
 
+    async def keep_up(self, most: int, report: Callable[[Behind], None] = lambda _: None) -> None:
+        """Wait until at most so many records are between the raw topics and the graph."""
+        while (behind := await self.behind()).raw + behind.events > most:
+            report(behind)
+            await asyncio.sleep(PACE_SECONDS)
+
     async def _raw(self) -> int:
-        places = await self._places(source.topic for source in self._settings.sources.values())
+        places = await places_of(self._client, (source.topic for source in self._settings.sources.values()))
         ends = await self._consumer.end_offsets(places)
         committed = await self._client.list_consumer_group_offsets(kafka.group_id(self._settings, "adapt"), partitions=places)
         return sum(max(0, end - max(0, committed[place].offset if place in committed else 0)) for place, end in ends.items())
 
     async def _applied(self, log: str) -> int:
-        places = await self._places([self._settings.topic(log)])
+        places = await places_of(self._client, [self._settings.topic(log)])
         ends = await self._consumer.end_offsets(places)
         return sum([max(0, end - (await self._resolver.position(log, place.partition)).offset) for place, end in ends.items()])
-
-    async def _places(self, topics: Iterable[str]) -> list[TopicPartition]:
-        found = await self._client.describe_topics(sorted(set(topics)))
-        return [TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]]
 
 
 @asynccontextmanager

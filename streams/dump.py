@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from streams import kafka
 from streams.settings import Settings
+from streams.topics import places_of
 
 COMPACTED = ("entities", "identifiers", "memberships", "participants")
 """Topics of which only the last record of a key counts."""
@@ -21,36 +21,39 @@ APPENDED = ("events", "timeline", "dead-letters")
 """Topics of which every record counts."""
 
 
-async def whole_topic(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator[ConsumerRecord]:
-    """Give every committed record of a topic up to its present end, partition by partition in offset order."""
-    places = [TopicPartition(topic, partition) for partition in sorted(consumer.partitions_for_topic(topic) or ())]
-    ends = await consumer.end_offsets(places)
-    starts = await consumer.beginning_offsets(places)
-    for place in places:
-        consumer.assign([place])
-        consumer.seek(place, starts[place])
-        while await consumer.position(place) < ends[place]:
-            for record in (await consumer.getmany(place, timeout_ms=1_000)).get(place, []):
-                if record.offset < ends[place]:
-                    yield record
+async def whole_topic(settings: Settings, places: Sequence[TopicPartition]) -> AsyncIterator[ConsumerRecord]:
+    """Give every committed record of a topic's partitions up to their present end, one after the other in offset order."""
+    consumer = await kafka.started(kafka.consumer(settings, what="dump"), settings.kafka, "dump")
+    try:
+        consumer.assign(places)  # once: aiokafka's consumer may not stop any more after a second assignment
+        ends = await consumer.end_offsets(places)
+        for place, start in (await consumer.beginning_offsets(places)).items():
+            consumer.seek(place, start)
+        for place in places:
+            while await consumer.position(place) < ends[place]:
+                for record in (await consumer.getmany(place, timeout_ms=1_000)).get(place, []):
+                    if record.offset < ends[place]:
+                        yield record
+    finally:
+        await consumer.stop()
 
 
 async def dump(settings: Settings, out: Path) -> dict[str, int]:
     """Write each topic to `out/<topic>.ndjson`, compacted ones by key; gives the number of lines of each."""
     out.mkdir(parents=True, exist_ok=True)
-    consumer = await kafka.started(kafka.consumer(settings, what="dump"), settings.kafka, "dump")
-    counts = {}
+    client = await kafka.started(kafka.admin(settings), settings.kafka, "admin")
     try:
-        await consumer.topics()
-        for word in COMPACTED:
-            last = {record.key: record.value async for record in whole_topic(consumer, settings.topic(word))}
-            counts[word] = _write(out / f"{word}.ndjson", (last[key] for key in sorted(last) if last[key] is not None))
-        for word in APPENDED:
-            records = [record async for record in whole_topic(consumer, settings.topic(word))]
-            lines = (_letter(record) if word == "dead-letters" else record.value for record in records)
-            counts[word] = _write(out / f"{word}.ndjson", lines)
+        places = {word: await places_of(client, [settings.topic(word)]) for word in (*COMPACTED, *APPENDED)}
     finally:
-        await consumer.stop()
+        await client.close()
+    counts = {}
+    for word in COMPACTED:
+        last = {record.key: record.value async for record in whole_topic(settings, places[word])}
+        counts[word] = _write(out / f"{word}.ndjson", (last[key] for key in sorted(last) if last[key] is not None))
+    for word in APPENDED:
+        records = [record async for record in whole_topic(settings, places[word])]
+        lines = (_letter(record) if word == "dead-letters" else record.value for record in records)
+        counts[word] = _write(out / f"{word}.ndjson", lines)
     return counts
 
 

@@ -10,7 +10,6 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from resolvers.errors import SettingsError
@@ -31,11 +30,13 @@ def topic_named(settings: Settings, word: str) -> str:
     return word
 
 
-async def follow(settings: Settings, topic: str, *, from_beginning: bool = False, count: int | None = None) -> AsyncIterator[ConsumerRecord]:
+async def follow(
+    settings: Settings, topic: str, *, from_beginning: bool = False, count: int | None = None
+) -> AsyncIterator[ConsumerRecord]:
     """Give records as they come, those written from now on or all; ends after `count`. Raises SettingsError, KafkaUnavailable."""
+    places = await _places(settings, topic)
     consumer = await kafka.started(kafka.consumer(settings, what="tail"), settings.kafka, "tail")
     try:
-        places = await _places(consumer, settings, topic)
         consumer.assign(places)
         for place, offset in (await (consumer.beginning_offsets if from_beginning else consumer.end_offsets)(places)).items():
             consumer.seek(place, offset)
@@ -49,13 +50,18 @@ async def follow(settings: Settings, topic: str, *, from_beginning: bool = False
         await consumer.stop()
 
 
-async def _places(consumer: AIOKafkaConsumer, settings: Settings, topic: str) -> list[TopicPartition]:
-    if topic not in (known := await consumer.topics()):
+async def _places(settings: Settings, topic: str) -> list[TopicPartition]:
+    client = await kafka.started(kafka.admin(settings, what="tail"), settings.kafka, "tail")
+    try:
+        known = {one["topic"]: len(one["partitions"]) for one in await client.describe_topics()}
+    finally:
+        await client.close()
+    if topic not in known:
         words = sorted({*known, *SHARED_TOPICS, *SPACE_TOPICS, *settings.sources})
         close = difflib.get_close_matches(topic, words, n=1)
-        meant = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known)) or 'none'}"
-        raise SettingsError(f"there is no topic {topic!r} at {settings.kafka.bootstrap_servers}{meant}")
-    return [TopicPartition(topic, partition) for partition in sorted(consumer.partitions_for_topic(topic) or ())]
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known)) or 'none'}"
+        raise SettingsError(f"there is no topic {topic!r} at {settings.kafka.bootstrap_servers}; {meant}")
+    return [TopicPartition(topic, partition) for partition in range(known[topic])]
 
 
 def json_line(record: ConsumerRecord) -> str:

@@ -7,11 +7,42 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
 
+from resolvers.errors import NexusError
+
 QUIET_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "asyncio")
 """Libraries that tell every heartbeat and rebalance; only their errors are shown unless debugging."""
+
+MOST_MESSAGES = 1_000
+SELDOM_SECONDS = 5.0
+"""A Kafka that is gone makes its client say the same thousands of times."""
+
+
+class Seldom(logging.Filter):
+    """Lets the same message of a library pass once in a while, whatever its arguments."""
+
+    def __init__(self, name: str, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._library = name
+        self._seconds = seconds
+        self._clock = clock
+        self._shown: dict[tuple[str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether to show a record."""
+        if not record.name.startswith(self._library):
+            return True
+        said, now = (record.name, record.msg), self._clock()
+        if now - self._shown.get(said, float("-inf")) < self._seconds:
+            return False
+        if len(self._shown) >= MOST_MESSAGES:
+            self._shown.clear()
+        self._shown[said] = now
+        return True
 
 
 def set_up_log(*, as_json: bool = False, debug: bool = False) -> None:
@@ -33,6 +64,9 @@ def set_up_log(*, as_json: bool = False, debug: bool = False) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    if not debug:
+        handler.addFilter(_without_expected_traces)
+        handler.addFilter(Seldom("aiokafka", SELDOM_SECONDS))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.ERROR)
@@ -42,3 +76,10 @@ def set_up_log(*, as_json: bool = False, debug: bool = False) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _without_expected_traces(record: logging.LogRecord) -> bool:
+    """Leave the stack out for errors raised on purpose: their message says what to do."""
+    if record.exc_info and isinstance(record.exc_info[1], NexusError):
+        record.exc_info = None
+    return True

@@ -156,8 +156,8 @@ def reachable(position: int, first: int, end: int, place: TopicPartition) -> int
     """Give the position back if the log has it. Raises LogTruncated."""
     if position < first:
         raise LogTruncated(
-            f"{named(place)} begins at offset {first}, but records from {position} on were never handled: they are gone; restore the topic, "
-            "or rebuild into a new space"
+            f"{named(place)} begins at offset {first}, but records from {position} on were never handled: they are gone; "
+            "restore the topic, or rebuild into a new space"
         )
     if position > end:
         raise LogTruncated(
@@ -189,4 +189,5 @@ async def commit(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int)
     try:
         await consumer.commit({place: offset})
     except (KafkaError, IllegalStateError) as error:
-        log.warning("an offset was not committed; its records may be handled again", partition=named(place), offset=offset, error=repr(error))
+        said = "an offset was not committed; its records may be handled again"
+        log.warning(said, partition=named(place), offset=offset, error=repr(error))

@@ -7,7 +7,7 @@ takes over; `nexus publish` and `nexus run` call it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -26,6 +26,9 @@ CHUNK_BYTES = 4 * 1024 * 1024
 Advance = Callable[[int, int], None]
 """Told (records, bytes) of each acknowledged chunk."""
 
+Pace = Callable[[], Awaitable[None]]
+"""Returns when more may be written."""
+
 
 def source_named(settings: Settings, name: str) -> SourceSettings:
     """Find a source. Raises SettingsError naming those there are."""
@@ -37,14 +40,20 @@ def source_named(settings: Settings, name: str) -> SourceSettings:
     raise SettingsError(f"there is no source {name!r} in the settings; known: {known}{meant}")
 
 
-async def publish_files(settings: Settings, name: str, files: Sequence[Path], *, show_progress: bool = False) -> int:
+async def at_will() -> None:
+    """Wait for nothing."""
+
+
+async def publish_files(settings: Settings, name: str, files: Sequence[Path], *, show_progress: bool = False, pace: Pace = at_will) -> int:
     """Write files to a source's topic and return how many records Kafka acknowledged. Missing topics are made.
 
+    `pace` is awaited before each chunk of records; a bounded run keeps the pipeline from falling far behind with it.
     Raises SettingsError, KafkaUnavailable, NexusError for a file that can't be read.
     """
     topic = source_named(settings, name).topic
     await make_missing_topics(settings)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TextColumn("{task.fields[records]:,} records"))
+    told = TextColumn("{task.fields[records]:,} records")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), told)
     count = 0
     with Progress(*columns, TimeElapsedColumn(), disable=not show_progress) as progress:
         sender = Sender(lambda: _producer(settings), settings.kafka.bootstrap_servers, settings.kafka.connect_seconds)
@@ -57,17 +66,18 @@ async def publish_files(settings: Settings, name: str, files: Sequence[Path], *,
                     done = progress.tasks[task].fields["records"] + records
                     progress.update(task, advance=size, records=done)  # type: ignore[arg-type]
 
-                count += await publish_records(sender, topic, read_records(file), advance)
+                count += await publish_records(sender, topic, read_records(file), advance, pace)
                 progress.update(task, total=progress.tasks[task].completed)
         finally:
             await sender.stop()
     return count
 
 
-async def publish_records(sender: Sender, topic: str, records: Iterable[bytes], advance: Advance) -> int:
+async def publish_records(sender: Sender, topic: str, records: Iterable[bytes], advance: Advance, pace: Pace = at_will) -> int:
     """Write records without keys to a topic, chunk by chunk; return how many were acknowledged."""
     count = 0
     for chunk in chunks(records):
+        await pace()
         await send_all(sender, [Outgoing(topic, None, value) for value in chunk])
         count += len(chunk)
         advance(len(chunk), sum(map(len, chunk)))

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aiokafka.structs import TopicPartition
+
 from resolvers.errors import NexusError, SettingsError
 from resolvers.redis_graph import RedisResolver
 from streams import kafka
 from streams.crew import Worker, crew
-from streams.drain import Behind, Drain, measuring
+from streams.drain import Drain, measuring
 from streams.dump import dump
 from streams.graph import open_graph
 from streams.publishing import publish_files
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 STALLED_SECONDS = 60.0
 """A pipeline in which nothing moves for this long is stuck."""
+
+LEAD_RECORDS = 2_000
+"""Publishing waits while more records than this are on the way to the graph, so that a run streams instead of piling up."""
 
 Say = Callable[[str], None]
 
@@ -82,7 +87,7 @@ async def bounded_run(settings: Settings, plan: Plan, say: Say) -> Summary:
             summary = await _run(settings, plan, resolver, directory, say)
     finally:
         if not plan.keep:
-            await _clean_up(settings, say)
+            await clean_up(settings, say)
     if plan.keep:
         kept = plan.out / "nexus.yaml"
         kept.touch(mode=0o600)
@@ -117,9 +122,13 @@ def isolated(settings: Settings, name: str) -> Settings:
 
 async def _run(settings: Settings, plan: Plan, resolver: RedisResolver, directory: Path, say: Say) -> Summary:
     async with crew(settings, directory, plan.workers) as workers, measuring(settings, resolver) as drain, _watching(workers):
+
+        async def pace() -> None:
+            await drain.keep_up(LEAD_RECORDS, lambda _: _check(workers))
+
         begin = time.monotonic()
         first = asyncio.create_task(_first_entity(settings, begin))
-        records = sum([await publish_files(settings, name, files, show_progress=True) for name, files in plan.sources.items()])
+        records = sum([await publish_files(settings, name, files, show_progress=True, pace=pace) for name, files in plan.sources.items()])
         published = time.monotonic() - begin
         say(f"published {records:,} records in {published:.1f} s")
         await _drained(drain, workers)
@@ -136,13 +145,14 @@ async def _run(settings: Settings, plan: Plan, resolver: RedisResolver, director
 
 
 async def _drained(drain: Drain, workers: Sequence[Worker]) -> None:
-    def check(_: Behind) -> None:
-        for worker in workers:
-            worker.check()
-
-    behind = await drain.wait(STALLED_SECONDS, check)
+    behind = await drain.wait(STALLED_SECONDS, lambda _: _check(workers))
     if not behind.nothing:
         raise NexusError(f"nothing has moved for {STALLED_SECONDS:g} s, and still to do: {behind}")
+
+
+def _check(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        worker.check()
 
 
 @asynccontextmanager
@@ -161,9 +171,6 @@ async def _first_entity(settings: Settings, begin: float) -> float:
     topic = settings.topic("entities")
     consumer = await kafka.started(kafka.consumer(settings, what="first"), settings.kafka, "first")
     try:
-        await consumer.topics()
-        from aiokafka.structs import TopicPartition  # noqa: PLC0415
-
         places = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
         consumer.assign(places)
         for place in places:
@@ -186,15 +193,9 @@ async def _result(task: asyncio.Task[float]) -> float | None:
     return None
 
 
-async def _clean_up(settings: Settings, say: Say) -> None:
-    """Delete the run's topics, groups and space."""
+async def clean_up(settings: Settings, say: Say) -> None:
+    """Delete the run's topics and space; Kafka lets its empty groups expire."""
     deleted = await delete_topics(settings)
-    client = await kafka.started(kafka.admin(settings), settings.kafka, "admin")
-    try:
-        groups = [kafka.group_id(settings, stage) for stage in ("adapt", "commands", "resolve", "publish", "rounds", "worker")]
-        await client.delete_consumer_groups(groups)
-    finally:
-        await client.close()
     async with open_graph(settings, check=False) as resolver:
         await resolver.drop()
     say(f"deleted {len(deleted)} topics and space {settings.space}")

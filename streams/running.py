@@ -33,7 +33,7 @@ class NexusWorker(faust.Worker):
         """Say that the worker is ready."""
         settings = self.nexus_app.nexus_settings
         stages = ", ".join(settings.worker.stages)
-        print(
+        print(  # noqa: T201 - whoever started the worker waits for this line
             f"ready: {stages} for space {settings.space}, Kafka {settings.kafka.bootstrap_servers}, process {os.getpid()}",
             flush=True,
         )
@@ -44,13 +44,15 @@ def run_worker(settings: Settings, *, json_log: bool = False, debug: bool = Fals
     """Run a worker until it is stopped; gives the exit code. The last line on standard error says why it ended badly."""
     set_up_log(as_json=json_log, debug=debug)
     worker = NexusWorker(create_app(settings))
+    code, reason = 0, None
     try:
         worker.execute_from_commandline()
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else 1
+        # Faust's worker exits from where it catches the error, so the error is the exit's context.
+        reason = worker.crash_reason or worker.nexus_app.crash_reason or ending.__context__
     if code:
-        reason = worker.crash_reason or worker.nexus_app.crash_reason
-        print(f"nexus worker ended: {last_words(reason)}", file=sys.stderr, flush=True)
+        print(f"nexus worker ended: {last_words(reason)}", file=sys.stderr, flush=True)  # noqa: T201 - the last word, whatever the log
     return code
 
 

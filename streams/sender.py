@@ -106,9 +106,8 @@ class Sender:
                 if not passing(error):
                     raise
                 if loop.time() >= deadline:
-                    raise KafkaUnavailable(
-                        f"Kafka at {self._address} did not acknowledge {len(records)} records within {self._patience_seconds:g} s: {error!r}"
-                    ) from error
+                    asked = f"{len(records)} records within {self._patience_seconds:g} s"
+                    raise KafkaUnavailable(f"Kafka at {self._address} did not acknowledge {asked}: {error!r}") from error
                 log.warning("kafka does not acknowledge, sending again", address=self._address, records=len(records), error=repr(error))
                 await self._replace(producer)
         return []
@@ -116,8 +115,10 @@ class Sender:
     async def _attempt(self, producer: AIOKafkaProducer, records: Sequence[Outgoing], deadline: float) -> list[Outgoing]:
         groups: dict[tuple[str, int], list[Outgoing]] = {}
         for index, record in enumerate(records):
-            count = len(await producer.partitions_for(record.topic)) if record.partition is None else 1
-            place = record.partition if record.partition is not None else partition_of(record.key, count) if record.key is not None else index % count
+            place = record.partition
+            if place is None:
+                count = len(await producer.partitions_for(record.topic))
+                place = index % count if record.key is None else partition_of(record.key, count)
             groups.setdefault((record.topic, place), []).append(record)
         sends = [asyncio.ensure_future(send_to(producer, topic, place, group)) for (topic, place), group in groups.items()]
         try:
@@ -160,7 +161,8 @@ async def send_all(sender: Sender, records: Sequence[Outgoing]) -> None:
 def refusal(refused: Sequence[Outgoing]) -> str:
     """Say which record a topic does not take, and what to do."""
     largest = max(refused, key=lambda one: len(one.value or b""))
-    return f"topic {largest.topic} refuses a record of {len(largest.value or b'')} bytes: raise its max.message.bytes (see `nexus topics plan`)"
+    size = len(largest.value or b"")
+    return f"topic {largest.topic} refuses a record of {size} bytes: raise its max.message.bytes (see `nexus topics plan`)"
 
 
 def passing(error: BaseException) -> bool:
@@ -184,7 +186,11 @@ async def send_to(producer: AIOKafkaProducer, topic: str, partition: int, record
         try:
             await future
         except TOO_LARGE:
-            refused += members if len(members) == 1 else [one for member in members for one in await send_to(producer, topic, partition, [member])]
+            if len(members) == 1:
+                refused += members
+                continue
+            for member in members:
+                refused += await send_to(producer, topic, partition, [member])
     return refused
 
 

@@ -20,7 +20,7 @@ from resolvers.errors import KafkaUnavailable, Retryable
 from resolvers.port import Resolver
 from streams.assignment import NOWHERE, Assignment, Held
 from streams.batch import Channel
-from streams.patience import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, patiently
+from streams.patience import Patience, patiently
 from streams.publish import ShardPublisher, ShardTurn, Turn
 from streams.sender import ended
 from streams.source import ALIVE_SECONDS, Deadline, polled
@@ -177,19 +177,14 @@ class ShardSource(Service):
 
     async def _turn(self, held: Held, publisher: ShardPublisher) -> Turn | None:
         """Have the agent do one turn, again while Kafka or Redis does not answer. None when the shard is given up."""
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self._patience_seconds, FIRST_PAUSE_SECONDS
+        patience = Patience(f"publishing shard {publisher.shard}", self._patience_seconds)
         while not held.given_up.is_set():
             turn = ShardTurn(publisher)
             await self._channel.put(turn)
             try:
                 return await turn.result()
             except Retryable as error:
-                if loop.time() >= deadline:
-                    raise
-                log.warning("a round was not told, trying again", shard=publisher.shard, error=str(error))
-            await held.interruptible(asyncio.sleep(pause))
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                await held.interruptible(patience.after(error))
         return None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from aiokafka.structs import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
@@ -235,6 +236,12 @@ async def _until(shown: Callable[[], Awaitable[bool]], doing: str, names: Iterab
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError as error:
         raise KafkaUnavailable(f"topics were {doing} but Kafka does not show it after {VISIBLE_SECONDS:g} s: {', '.join(names)}") from error
+
+
+async def places_of(client: AIOKafkaAdminClient, names: Iterable[str]) -> list[TopicPartition]:
+    """List the partitions of topics that exist, by topic and number."""
+    found = await look(client, sorted(set(names)))
+    return [TopicPartition(name, partition) for name, topic in sorted(found.items()) for partition in range(topic.partitions)]
 
 
 async def planned(settings: Settings) -> list[Change]:

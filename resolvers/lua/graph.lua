@@ -58,13 +58,7 @@ local function retell_membership(b)
   end
 end
 
-local function retell_identifier(n)
-  local founder = part(find(n)).founder
-  if n.told ~= founder then
-    n.told, n.dirty = founder, true
-    mark_identifier(n)
-  end
-end
+local function retell_identifier(n) mark_identifier(n) end
 
 local sweeps = {} -- {name, first node, node to stop at} to be appended to the queue of sweeps
 
@@ -99,9 +93,10 @@ local function retell(start, last, count)
   end
 end
 
--- Keep the list of a part to the oldest identifiers, when it has become too long.
+-- Cut the list of a part to its oldest identifiers once it is twice as long as what a document lists, so that the work
+-- is constant per identifier on average. Nodes that are not listed are never older than the horizon.
 local function trim(p)
-  if #p.list <= LISTED * 5 then return end
+  if #p.list <= 2 * LISTED * 5 then return end
   local all = {}
   for at = 1, #p.list, 5 do all[#all + 1] = node((struct.unpack('>I5', p.list, at))) end
   table.sort(all, older)
@@ -111,14 +106,14 @@ local function trim(p)
   p.horizon, p.horizon_digest = all[LISTED].first, all[LISTED].digest
 end
 
--- List a node that may belong to the oldest of a part whose list is full.
+-- List a node that has come to lie before the horizon of its part. Without a horizon every node is listed.
 local function consider(p, n)
-  if p.count <= LISTED then return end
-  local set = p.horizon > 0
-  if set and (n.first > p.horizon or (n.first == p.horizon and not bytes_less(n.digest, p.horizon_digest))) then return end
+  if p.horizon == 0 or n.first > p.horizon or (n.first == p.horizon and not bytes_less(n.digest, p.horizon_digest)) then return end
   local packed = struct.pack('>I5', n.id)
-  for at = 1, #p.list, 5 do
-    if string.sub(p.list, at, at + 4) == packed then return end
+  local at = string.find(p.list, packed, 1, true)
+  while at do
+    if at % 5 == 1 then return end
+    at = string.find(p.list, packed, at + 1, true)
   end
   p.list = p.list .. packed
   trim(p)
@@ -142,11 +137,13 @@ local function unite(a, b)
   if older(node(q.founder), node(p.founder)) then p.founder = q.founder end
   p.first, p.last = math.min(p.first, q.first), math.max(p.last, q.last)
   for code, count in pairs(q.counts) do p.counts[code] = (p.counts[code] or 0) + count end
-  local full = #p.list == LISTED * 5 or #q.list == LISTED * 5
   p.count = p.count + q.count
-  if full and q.count == 1 then
+  if p.horizon > 0 and q.count == 1 then
     consider(p, b)
   else
+    if q.horizon > 0 and (p.horizon == 0 or q.horizon < p.horizon or (q.horizon == p.horizon and bytes_less(q.horizon_digest, p.horizon_digest))) then
+      p.horizon, p.horizon_digest = q.horizon, q.horizon_digest
+    end
     p.list = p.list .. q.list
     trim(p)
   end

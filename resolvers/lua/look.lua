@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  'identifier' | 'entity' with ARGV[2] a digest; 'membership' with two; 'nodes' with ARGV[2] the first node and ARGV[3] how many
--- REPLY    {'LOST'} | {'OK', row}; a membership row, or a row where that of 'identifier' is {founder, its type, identifier row} or {}, of 'entity' an
+-- REPLY    {'LOST'} | {'OK', msgpack row}; a membership row, or a row where that of 'identifier' is {founder, its type, identifier row} or {}, of 'entity' an
 --          entity row, of 'nodes' a list of {founder, its type, identifier row, entity row or {}}
 --
 -- Cost     O(identifiers read). Writes nothing.
@@ -12,16 +12,16 @@ if not buckets then return { 'LOST' } end
 
 local function row(n)
   local founder = node(part(find(n)).founder)
-  return { founder.digest, code_name(founder.code), identifier_row(n, false) }
+  return { founder.digest, code_name(founder.code), identifier_row(n, true) }
 end
 
 if ARGV[1] == 'identifier' then
   local n = node_of(ARGV[2])
-  return { 'OK', n and row(n) or {} }
+  return { 'OK', cmsgpack.pack(n and row(n) or {}) }
 elseif ARGV[1] == 'entity' then
-  return { 'OK', entity_row(ARGV[2], {}) }
+  return { 'OK', cmsgpack.pack(entity_row(ARGV[2], {})) }
 elseif ARGV[1] == 'membership' then
-  return { 'OK', membership_row(ARGV[2]) }
+  return { 'OK', cmsgpack.pack(membership_row(ARGV[2])) }
 end
 
 local rows = {}
@@ -33,4 +33,4 @@ for id = tonumber(ARGV[2]), tonumber(ARGV[2]) + tonumber(ARGV[3]) - 1 do
     rows[#rows + 1] = found
   end
 end
-return { 'OK', rows }
+return { 'OK', cmsgpack.pack(rows) }

@@ -96,8 +96,9 @@ local function find(n)
   return n
 end
 
--- Parts: the entity of a root. `list` packs the nodes that its document lists, `horizon` is the youngest of a full
--- list when it was made, `counts` the identifiers per type. `raw` and `traits_raw` are as loaded.
+-- Parts: the entity of a root. `list` packs its oldest nodes, up to twice as many as a document lists; nodes that are not
+-- in it are not older than `horizon`, which is 0 while all are. `counts` are the identifiers per type, `raw` and
+-- `traits_raw` what was loaded, `issued` the founder under which the entity was known before.
 local parts = {}
 
 local function part(root)

@@ -4,7 +4,7 @@
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  floor: the round's number is above it
 -- ARGV[4]  most identifiers to read before no further key is taken
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
---          | {'OK', number, {row, ...}} where a row is {'e', digest, had 0|1, old traits, notes, entity row}
+--          | {'OK', number, msgpack {row, ...}} where a row is {'e', digest, had 0|1, old traits, notes, entity row}
 --          | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
 --
 -- Cost     O(keys + identifiers read), both bounded by the arguments and what one document lists.
@@ -25,7 +25,7 @@ local function row_of(key, told, noted)
   if kind == 'i' then
     local n = node_of(digest)
     local founder = node(part(find(n)).founder)
-    return { 'i', founder.digest, code_name(founder.code), identifier_row(n, false) }
+    return { 'i', founder.digest, code_name(founder.code), identifier_row(n, true) }
   elseif kind == 'm' then
     return { 'm', told, membership_row(digest) }
   end
@@ -59,4 +59,4 @@ for _, t in ipairs(taken) do
 end
 redis.call('LTRIM', BASE .. ':queue:' .. shard, #taken, -1)
 redis.call('HSET', round, 'number', string.format('%d', number))
-return { 'OK', number, rows }
+return { 'OK', number, cmsgpack.pack(rows) }

@@ -1,6 +1,15 @@
 -- View: rows that tell Python what documents are made of. Prepended after graph.lua to scripts that read.
 
-local function code_name(code) return redis.call('HGET', BASE .. ':names', code) end
+local names
+
+local function code_name(code) -- `entity type:identifier type`
+  if not names then
+    names = {}
+    local all = redis.call('HGETALL', BASE .. ':names')
+    for i = 1, #all, 2 do names[tonumber(all[i])] = all[i + 1] end
+  end
+  return names[code]
+end
 
 -- {digest, type, value, first ms, last h, {first event}, 1 if told before}
 local function identifier_row(n, told)

@@ -18,8 +18,9 @@ from email.utils import parseaddr, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from resolvers.errors import Rejected
+from streams.adapters.cast import Cast
 from streams.adapters.decode import Document
-from streams.adapters.mail_domains import Cast, field, read_time, text
+from streams.adapters.fields import field, read_time, text
 from streams.events import Event
 from streams.record import SourceRecord
 from streams.times import format_time

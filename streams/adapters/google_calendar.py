@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resolvers.errors import Rejected
+from streams.adapters.cast import Cast
 from streams.adapters.decode import Document
-from streams.adapters.mail_domains import Cast, field, read_time, text
+from streams.adapters.fields import field, read_time, text
 from streams.events import Event
 from streams.record import SourceRecord
 

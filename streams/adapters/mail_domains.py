@@ -1,19 +1,17 @@
 """Mail domains: which groups the people of mails, meetings and payments belong to.
 
-A person's e-mail domain is a group, unless anyone can have an address there. Domains are kept whole but for a
-leading `www.`: `mail.acme.com` and `acme.com` are different groups. The adapters of mail, calendars, payments and
-shops put the people of an event together with `Cast`, and read their documents with `field` and `text`, which
-never fail, whatever JSON came.
+A person's e-mail domain is a group, unless anyone can have an address there or it is a public suffix, under which
+anyone can have a domain. Domains are kept whole but for a leading `www.`: `mail.acme.com` and `acme.com` are
+different groups. Neighbours: `cast` puts the people of an event together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from resolvers.errors import Rejected
-from streams.events import Identifier, Membership, Participant
-from streams.times import format_time, parse_time
+import idna
+from publicsuffixlist import PublicSuffixList
 
 _ANYWHERE: dict[str, str] = {
     "aol": "at be ca ch cl co.nz co.uk com com.ar com.au com.br com.co com.mx com.ve cz de dk es fi fr hk in it jp kr nl pl ru se tw",
@@ -125,7 +123,7 @@ PUBLIC_MAIL_DOMAINS: frozenset[str] = frozenset(
 
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.)+[\w-]{2,63}")
 _LONGEST_DOMAIN = 253
-_LARGEST_BITS = 64
+_CACHED_DOMAINS = 65_536
 
 
 def clean_domain(value: str) -> str | None:
@@ -142,111 +140,30 @@ def is_public_mail_domain(domain: str) -> bool:
 
 
 def mail_domain(address: str) -> str | None:
-    """Give the domain of an e-mail address as a group's identifier; None for a public one, and without a domain."""
-    local, at, after = address.strip().rpartition("@")
-    domain = clean_domain(after) if local and at else None
-    return None if domain in PUBLIC_MAIL_DOMAINS else domain
+    """Give the domain of an e-mail address as a group's identifier.
 
-
-def field(node: object, *path: str) -> object:
-    """Follow keys through nested objects; None where one of them is missing or is no object."""
-    for key in path:
-        if not isinstance(node, Mapping):
-            return None
-        node = node.get(key)
-    return node
-
-
-def text(node: object, *path: str) -> str | None:
-    """Read a text or a whole number as trimmed text; None for everything else and for nothing but blanks."""
-    value = field(node, *path)
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _LARGEST_BITS:
-        return str(value)
-    return (value.strip() or None) if isinstance(value, str) else None
-
-
-def first_text(node: object, *keys: str) -> str | None:
-    """Read the first of several keys that has a text."""
-    return next((found for key in keys if (found := text(node, key)) is not None), None)
-
-
-def read_time(value: object, what: str) -> str:
-    """Write a time of any source as the events write it; "" for null and blank. Raises Rejected if it can't be read."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return ""
-    try:
-        return format_time(parse_time(value))
-    except ValueError as error:
-        raise Rejected(f"{what}: {error}") from error
-
-
-class Cast:
-    """Collects who takes part in one event: persons, and after them the groups.
-
-    Persons are never joined, whatever they share. A person with an e-mail address brings the group of its mail domain,
-    once per domain of an event, and belongs to it. Numbers that the methods give are good for this cast only.
+    None for a public mail domain, for a public suffix (`co.uk`, `github.io`), and without a domain.
     """
-
-    def __init__(self) -> None:
-        self._persons: list[Participant] = []
-        self._groups: list[Participant] = []
-        self._group_of_domain: dict[str, int] = {}
-        self._memberships: dict[tuple[int, int], str | None] = {}
-
-    def person(
-        self,
-        role: str,
-        email: str | None,
-        *,
-        name: str | None = None,
-        others: Sequence[tuple[str, str | None]] = (),
-        states: dict[str, str] | None = None,
-    ) -> int:
-        """Add a person and the group of its mail domain; gives the person's number.
-
-        `others` are further identifiers (type, value), stronger ones first; those without a value are left out.
-        A name that is only an address is left out.
-        """
-        pairs = [*others, ("email", email)]
-        identifiers = [Identifier(kind, value) for kind, value in pairs if value]
-        traits = {"name": name} if name and not _is_address(name) else {}
-        self._persons.append(Participant("person", role, identifiers, traits, states or {}))
-        member = len(self._persons) - 1
-        domain = mail_domain(email) if email else None
-        if domain is not None:
-            if domain not in self._group_of_domain:
-                self.group(f"{role}_domain", domains=[domain])
-            self.join(member, self._group_of_domain[domain])
-        return member
-
-    def group(
-        self,
-        role: str,
-        *,
-        domains: Sequence[str],
-        others: Sequence[tuple[str, str | None]] = (),
-        traits: dict[str, str] | None = None,
-    ) -> int:
-        """Add a group with its domains; gives its number. Persons whose mail domain is one of these belong to it."""
-        identifiers = [Identifier(kind, value) for kind, value in others if value]
-        identifiers += [Identifier("domain", domain) for domain in dict.fromkeys(domains)]
-        self._groups.append(Participant("group", role, identifiers, traits or {}))
-        for domain in domains:
-            self._group_of_domain.setdefault(domain, len(self._groups) - 1)
-        return len(self._groups) - 1
-
-    def join(self, person: int, group: int, role: str | None = None) -> None:
-        """Make a person belong to a group; a role that is already known stays when none is given."""
-        self._memberships[person, group] = role or self._memberships.get((person, group))
-
-    def participants(self) -> list[Participant]:
-        """Give the persons in the order they were added, and then the groups."""
-        return self._persons + self._groups
-
-    def memberships(self) -> list[Membership]:
-        """Give the memberships, their numbers those of `participants()`."""
-        return [Membership(person, len(self._persons) + group, role) for (person, group), role in self._memberships.items()]
+    local, at, after = address.strip().rpartition("@")
+    return _group_domain(after) if local and at else None
 
 
-def _is_address(name: str) -> bool:
-    return "@" in name and not any(character.isspace() for character in name.strip())
+@lru_cache(maxsize=_CACHED_DOMAINS)
+def _group_domain(written: str) -> str | None:
+    domain = clean_domain(written)
+    return None if domain is None or domain in PUBLIC_MAIL_DOMAINS or _is_public_suffix(domain) else domain
+
+
+def _is_public_suffix(domain: str) -> bool:
+    """Say whether a domain is one that unrelated people have domains under, by the public suffix list."""
+    try:
+        ascii_form = domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return False
+    return bool(_suffixes().is_public(ascii_form))
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> PublicSuffixList:
+    """Read the list that comes with the package, once; its names are in their ASCII form."""
+    return PublicSuffixList(accept_unknown=False)

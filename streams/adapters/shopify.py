@@ -18,8 +18,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from resolvers.errors import Rejected
+from streams.adapters.cast import Cast
 from streams.adapters.decode import Document
-from streams.adapters.mail_domains import Cast, clean_domain, field, read_time, text
+from streams.adapters.fields import field, read_time, text
+from streams.adapters.mail_domains import clean_domain
 from streams.adapters.participants import number_of
 from streams.events import Event
 from streams.record import SourceRecord

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from resolvers.errors import Rejected
+from streams.adapters.cast import Cast
 from streams.adapters.decode import Document, parse_json
-from streams.adapters.mail_domains import Cast, field, first_text, read_time, text
+from streams.adapters.fields import field, first_text, read_time, text
 from streams.events import Event
 from streams.record import SourceRecord
 

@@ -14,7 +14,7 @@ import typer
 
 from resolvers.errors import NexusError
 
-GROUPS = ("stack", "run", "flow", "ask", "check", "bench")
+GROUPS = ("demo", "stack", "run", "flow", "ask", "verify", "check", "bench")
 """Modules of this package, in the order of `nexus --help`; each has `register(app)`."""
 
 

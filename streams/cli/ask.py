@@ -1,0 +1,150 @@
+"""`nexus resolve` and `nexus entity`: ask the identity graph who somebody is.
+
+Invariant: nothing is written, and no space is made where there is none. Neighbours: the same answers lie on the
+topics of entities and identifiers, a moment later and with versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli.options import ConfigOption, JsonOption
+from streams.cli.output import print_json
+
+if TYPE_CHECKING:
+    from resolvers.identifier import Identifier
+    from resolvers.rules import Rules
+    from streams.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("resolve")(resolve)
+    app.command("entity")(entity)
+
+
+def resolve(
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="An identifier type of the settings, such as email.")],
+    value: Annotated[str, typer.Argument(help="Its value, in any spelling; it is normalised as in an event.")],
+    entity_type: Annotated[
+        str | None, typer.Option("--entity", metavar="ENTITY", help="Entity type; else the first that declares TYPE.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the entity that an identifier belongs to. Exits 1 when nobody has it, and says so when its value is blocked."""
+    from streams.graph import rules_of  # noqa: PLC0415 - keeps `nexus --help` quick
+    from streams.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config)
+    identifier = _identifier(rules_of(settings), kind, value, entity_type)
+    document = asyncio.run(_entity_of(settings, identifier))
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def entity(
+    entity_id: Annotated[str, typer.Argument(metavar="ID", help="An entity id, also one that ended.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show an entity; for an id that ended, what became of it, and the living entity that it leads to."""
+    from streams.settings import load_settings  # noqa: PLC0415 - keeps `nexus --help` quick
+
+    ended, document = asyncio.run(_living(load_settings(config), entity_id))
+    if as_json:
+        print_json({**ended, "entity": document} if ended else document)
+        return
+    if ended:
+        print(f"{entity_id} was merged into {ended['merged_into']}")
+    _show(document)
+
+
+def _identifier(rules: Rules, kind: str, value: str, entity_type: str | None) -> Identifier:
+    """Normalise what was asked for. Raises SettingsError for what the settings do not declare, NexusError for what can't be asked."""
+    from resolvers.errors import NexusError, SettingsError  # noqa: PLC0415
+    from streams.settings.checks import suggestion  # noqa: PLC0415
+
+    declared = {name: tuple(rule.identifiers) for name, rule in rules.entities.items()}
+    if entity_type is not None and entity_type not in declared:
+        raise SettingsError(f"--entity {entity_type}: the settings declare {', '.join(declared)}{suggestion(entity_type, tuple(declared))}")
+    having = [name for name in ([entity_type] if entity_type else declared) if kind in declared[name]]
+    if not having:
+        asked = {entity_type: declared[entity_type]} if entity_type else declared
+        told = "; ".join(f"{name} has {', '.join(kinds)}" for name, kinds in asked.items())
+        every = tuple(one for kinds in asked.values() for one in kinds)
+        raise SettingsError(f"the settings declare no identifier type {kind!r}: {told}{suggestion(kind, every)}")
+    if not value.strip():
+        raise NexusError("an empty value identifies nobody")
+    usable = rules.usable(having[0], kind, value)
+    if usable is None:
+        raise NexusError(f"{kind} {value.strip()!r} is blocked for {having[0]}: many share it, so it connects and identifies nobody")
+    return usable.identifier
+
+
+async def _entity_of(settings: Settings, identifier: Identifier) -> dict[str, Any]:
+    from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
+    from streams.graph import open_graph  # noqa: PLC0415
+
+    async with open_graph(settings, check=False) as graph:
+        try:
+            found = await graph.identifier(identifier)
+            document = await graph.entity(found["entity_id"]) if found else None
+        except StoreMismatch as error:
+            raise NexusError(_no_space(settings)) from error
+    if document is None:
+        raise NexusError(f"no {identifier.entity_type} with {identifier.type} {identifier.value} is known in space {settings.space}")
+    return document
+
+
+async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Give what became of an id that ended, else None, and the living entity."""
+    from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
+    from resolvers.identifier import founder_of  # noqa: PLC0415
+    from streams.graph import open_graph  # noqa: PLC0415
+
+    try:
+        founder_of(entity_id)
+    except ValueError as error:
+        raise NexusError(str(error)) from error
+    async with open_graph(settings, check=False) as graph:
+        try:
+            document = await graph.entity(entity_id)
+            ended = document if document and document["status"] == "merged" else None
+            if ended:
+                document = await graph.entity(ended["merged_into"])
+        except StoreMismatch as error:
+            raise NexusError(_no_space(settings)) from error
+    if document is None:
+        raise NexusError(f"no entity {entity_id} is known in space {settings.space}")
+    return ended, document
+
+
+def _no_space(settings: Settings) -> str:
+    at = settings.redis.url.rpartition("@")[2]
+    return f"Redis at {at} has no space {settings.space!r}: `nexus worker` makes it; or check `space` and `redis.url` in the settings"
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
+
+    from streams.cli.layout import grid, tidy  # noqa: PLC0415
+
+    console = Console(highlight=False, emoji=False)
+    name = document["traits"].get("name")
+    with tidy(console):
+        head = f"[bold]{document['entity_id']}[/]  {document['entity_type']}" + (f"  [bold green]{escape(str(name))}[/]" if name else "")
+        console.print(head, soft_wrap=True)
+        facts = [("seen", f"{document['first_seen']} to {document['last_seen']}, the latter to the hour")]
+        facts += [(trait, escape(str(value))) for trait, value in document["traits"].items()]
+        console.print(grid((f"[dim]{fact}[/]", told) for fact, told in facts))
+        count, listed = document["identifier_count"], document["identifiers"]
+        console.print(f"  {count:,} identifier{'' if count == 1 else 's'}" + (f", the oldest {len(listed):,} of them:" if count > len(listed) else ":"))
+        console.print(grid(((f"[dim]{one['type']}[/]", f"[dim]{one['first_seen'][:10]}[/]", escape(one["value"])) for one in listed), 4))

@@ -1,0 +1,95 @@
+"""Comparing memberships in Redis: the sightings of each pair of identifiers, the lists they are in, the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streams.verify.dump import Fact, Fold, ListHeads, Pair
+from streams.verify.expected import Belonging, Role
+from streams.verify.report import Difference
+from streams.verify.sides import Sides, differing
+
+NOWHERE = ListHeads(0, 0, 0, 0)
+
+
+def compare_stored_memberships(sides: Sides) -> Iterator[Difference]:
+    """Compare evidence, lists and folds."""
+    yield from _pairs(sides)
+    yield from _lists(sides)
+    if not sides.dump.sweeps:
+        yield from _folds(sides)
+
+
+def _pairs(sides: Sides) -> Iterator[Difference]:
+    dump, names, known = sides.dump, sides.expected.identifiers, set()
+    for (member, group), wanted in sides.expected.belongings.items():
+        name = f"{names[member].key} in {names[group].key}"
+        place = sides.node_of[member], sides.node_of[group]
+        found = dump.pairs.get(place)  # type: ignore[arg-type] # a missing node finds nothing
+        if found is None:
+            yield Difference("redis.belonging.missing", name, "the log has it, Redis has not")
+            continue
+        known.add(place)
+        yield from _sightings("redis.belonging", name, wanted, found)
+        if not dump.sweeps:
+            told = tuple(names[sides.expected.seen[one].founder].digest for one in (member, group))
+            if found.told != told:
+                yield Difference("redis.belonging.told", name, "it was told under other entities than it joins now")
+    for member, group in sorted(dump.pairs.keys() - known):
+        yield Difference("redis.belonging.ghost", f"{sides.name(member)} in {sides.name(group)}", "Redis has it, the log has not")
+
+
+def _lists(sides: Sides) -> Iterator[Difference]:
+    """Follow each node's lists of memberships, as a member and as a group."""
+    groups: dict[int, set[int]] = {}
+    members: dict[int, set[int]] = {}
+    for member, group in sides.dump.pairs:
+        groups.setdefault(member, set()).add(group)
+        members.setdefault(group, set()).add(member)
+    for node in sorted(groups.keys() | members.keys() | sides.dump.heads.keys()):
+        heads = sides.dump.heads.get(node, NOWHERE)
+        ways = {
+            "groups": (groups.get(node, set()), _follow(sides, node, heads.groups), heads.group_count),
+            "members": (members.get(node, set()), _follow(sides, node, heads.members, back=True), heads.member_count),
+        }
+        for way, (wanted, found, count) in ways.items():
+            if found != wanted or count != len(wanted):
+                passed = "goes wrong" if found is None else f"passes {len(found)}"
+                text = f"it has {len(wanted)} {way}, its list of them {passed} and says {count}"
+                yield Difference("redis.belonging.list", sides.name(node), text)
+
+
+def _follow(sides: Sides, node: int, at: int, *, back: bool = False) -> set[int] | None:
+    passed: set[int] = set()
+    while at:
+        pair = sides.dump.pairs.get((at, node) if back else (node, at))
+        if pair is None or at in passed:
+            return None
+        passed.add(at)
+        at = pair.next_member if back else pair.next_group
+    return passed
+
+
+def _folds(sides: Sides) -> Iterator[Difference]:
+    dump, names, ids, known = sides.dump, sides.expected.identifiers, sides.expected.ids, set()
+    for (member, group), wanted in sides.expected.memberships.items():
+        name, place = f"{ids[member]} in {ids[group]}", (names[member].digest, names[group].digest)
+        found = dump.folds.get(place)
+        if found is None:
+            yield Difference("redis.membership.missing", name, "the log has it, Redis has not")
+            continue
+        known.add(place)
+        yield from _sightings("redis.membership", name, wanted, found)
+    for place in sorted(dump.folds.keys() - known):
+        who = [sides.name(dump.node_of.get(digest, 0)) for digest in place]
+        yield Difference("redis.membership.ghost", " in ".join(who), "Redis has it, the log has not")
+
+
+def _sightings(kind: str, name: str, wanted: Belonging, found: Pair | Fold) -> Iterator[Difference]:
+    yield from differing(kind, name, wanted.latest, _role(found.latest))
+    yield from differing(f"{kind}.ended", name, wanted.ended, found.ended)
+    yield from differing(f"{kind}.active", name, wanted.active, _role(found.active))
+
+
+def _role(fact: Fact | None) -> Role | None:
+    return None if fact is None else (fact[0], fact[1].decode("utf-8", "surrogatepass"))

@@ -1,0 +1,128 @@
+"""Comparing the entities in Redis: who is joined with whom, under which founder, with what kept beside it.
+
+The union-find, the circles over each entity's identifiers and the record of each entity say the same thing in three
+ways; each is checked against the recomputation and so against the others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from streams.verify.dump import Part
+from streams.verify.expected import LISTED, Entity
+from streams.verify.instants import HOUR, written
+from streams.verify.report import Difference
+from streams.verify.sides import Sides, differing, shortened
+
+
+def compare_parts(sides: Sides) -> Iterator[Difference]:
+    """Compare all entities."""
+    roots, loose = _roots(sides)
+    for node, problem in loose:
+        yield Difference("redis.parent", sides.name(node), problem)
+    members: dict[int, list[int]] = {}
+    for node, root in roots.items():
+        members.setdefault(root, []).append(node)
+    yield from _joined(sides, roots, members)
+    for root, nodes in members.items():
+        yield from _circle(sides, root, nodes)
+        part = sides.dump.parts.get(root)
+        if part is None:
+            yield Difference("redis.part.missing", sides.name(root), "it is the root of an entity that has no record")
+            continue
+        founders = {sides.expected.seen[sides.number_of[node]].founder for node in nodes if node in sides.number_of}
+        yield from _sums(sides, root, nodes, part)
+        if len(founders) == 1:
+            yield from _part(sides, root, part, sides.expected.entities[founders.pop()])
+    for root in sorted((sides.dump.parts.keys() | sides.dump.traits.keys()) - members.keys()):
+        yield Difference("redis.part.ghost", sides.name(root), "an entity's record or traits lie at a node that is no root")
+    if not sides.dump.sweeps:
+        yield from _told(sides, roots)
+
+
+def _roots(sides: Sides) -> tuple[dict[int, int], list[tuple[int, str]]]:
+    """Follow every node's parents to its root; gives also the nodes from which that is not possible."""
+    nodes = sides.dump.nodes
+    roots = {node: node for node, record in nodes.items() if record.parent == node}
+    loose: list[tuple[int, str]] = []
+    for start in nodes:
+        path: dict[int, None] = {}  # in order, and quick to look in
+        node = start
+        while node not in roots and node in nodes and node not in path:
+            path[node] = None
+            node = nodes[node].parent
+        if node in roots:
+            roots |= dict.fromkeys(path, roots[node])
+        else:
+            loose.append((start, "its parents go in a circle" if node in path else f"its parents lead to node {node}, which is not there"))
+    return roots, loose
+
+
+def _joined(sides: Sides, roots: dict[int, int], members: dict[int, list[int]]) -> Iterator[Difference]:
+    """Compare who is joined with whom."""
+    expected = sides.expected
+    for founder, entity in expected.entities.items():
+        apart: dict[int, list[int]] = {}
+        for number in entity.members:
+            node = sides.node_of[number]
+            if node in roots:
+                apart.setdefault(roots[node], []).append(number)
+        for numbers in sorted(apart.values(), key=len)[:-1]:
+            names = shortened([expected.identifiers[number].key for number in numbers])
+            yield Difference("redis.entity.apart", expected.ids[founder], f"{names} should belong to it, but lies apart in Redis")
+    for nodes in members.values():
+        mixed: dict[int, list[str]] = {}
+        for node in nodes:
+            if node in sides.number_of:
+                mixed.setdefault(expected.seen[sides.number_of[node]].founder, []).append(sides.name(node))
+        for founder in sorted(mixed, key=lambda one: len(mixed[one]))[:-1]:
+            text = f"{shortened(mixed[founder])} should belong to it, but is joined with others in Redis"
+            yield Difference("redis.entity.mixed", expected.ids[founder], text)
+
+
+def _circle(sides: Sides, root: int, nodes: list[int]) -> Iterator[Difference]:
+    """Go round the circle of an entity's identifiers: each must be passed once."""
+    passed = [root]
+    node = sides.dump.nodes[root].next
+    while node != root and node in sides.dump.nodes and len(passed) <= len(nodes):
+        passed.append(node)
+        node = sides.dump.nodes[node].next
+    if node != root or len(passed) != len(nodes) or set(passed) != set(nodes):
+        yield Difference("redis.circle", sides.name(root), f"{len(nodes)} identifiers have this root, its circle passes {len(set(passed))}")
+
+
+def _sums(sides: Sides, root: int, nodes: list[int], part: Part) -> Iterator[Difference]:
+    codes = Counter(sides.dump.nodes[node].code for node in nodes)
+    name = sides.name(root)
+    yield from differing("redis.part.count", name, len(nodes), part.size)
+    yield from differing("redis.part.counts", name, dict(sorted(codes.items())), dict(sorted(part.counts.items())))
+
+
+def _part(sides: Sides, root: int, part: Part, entity: Entity) -> Iterator[Difference]:
+    """Compare the record of an entity whose identifiers are right."""
+    expected = sides.expected
+    entity_id, founder = expected.ids[entity.members[0]], sides.node_of[entity.members[0]]
+    if part.founder != founder:
+        text = f"expected {expected.identifiers[entity.members[0]].key}, found {sides.name(part.founder)}"
+        yield Difference("redis.founder", entity_id, text)
+    yield from differing("redis.entity.first_seen", entity_id, entity.first, part.first, written)
+    yield from differing("redis.entity.last_seen", entity_id, entity.last, part.last, lambda hours: written(hours * HOUR))
+    listed = [sides.node_of[number] for number in entity.members[:LISTED]]
+    if len(part.listed) != len(listed) or set(part.listed) != set(listed):
+        lost = shortened([sides.name(node) for node in listed if node is not None and node not in part.listed]) or "none"
+        text = f"the {len(listed)} oldest identifiers should be listed, {len(part.listed)} are; missing: {lost}"
+        yield Difference("redis.part.listed", entity_id, text)
+    found = sides.dump.traits.get(root, {})
+    for name in sorted(entity.traits.keys() | found.keys()):
+        yield from differing("redis.trait", f"{entity_id} {name}", entity.traits.get(name), found.get(name))
+
+
+def _told(sides: Sides, roots: dict[int, int]) -> Iterator[Difference]:
+    """Compare under which founder each identifier was told last: where no sweep is left, it is the one it has."""
+    for node, root in roots.items():
+        part = sides.dump.parts.get(root)
+        if part is not None and sides.dump.nodes[node].told != part.founder:
+            told = sides.dump.nodes[node].told
+            text = f"it belongs to what {sides.name(part.founder)} founds, but was told under {sides.name(told)}"
+            yield Difference("redis.told", sides.name(node), text)

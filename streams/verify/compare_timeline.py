@@ -1,0 +1,138 @@
+"""Comparing the timeline with the recomputation: told once, in order, and folding to what is true now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from streams.verify.compacted import Record, read_object
+from streams.verify.expected import LISTED, Expected
+from streams.verify.report import Difference
+from streams.verify.sides import shorten, shortened
+from streams.verify.usable import founding_digest
+
+
+@dataclass(slots=True)
+class Life:
+    """What the timeline has told of one entity so far."""
+
+    partition: int
+    version: int = 0
+    identifiers: set[tuple[str, str]] = field(default_factory=set)
+    traits: dict[str, bytes] = field(default_factory=dict)
+    groups: dict[str, str | None] = field(default_factory=dict)
+
+
+class Timeline:
+    """The timeline topic, read record by record; the records of one partition come in the order of their offsets."""
+
+    def __init__(self, expected: Expected) -> None:
+        """Start before the first record."""
+        self._expected = expected
+        self._lives: dict[str, Life] = {}
+        self._told: set[int] = set()
+        self._problems: list[Difference] = []
+        self.highest: dict[int, int] = {}
+        self.records = 0
+
+    def add(self, record: Record) -> None:
+        """Take the next record in."""
+        self.records += 1
+        key = (record.key or b"").decode("utf-8", "replace")
+        told = read_object(record.value or b"") or {}
+        version = told.get("version")
+        if told.get("entity_id") != key or not isinstance(version, int) or not isinstance(told.get("data"), dict):
+            self._problem("unreadable", key, f"a record that is not of the timeline: {shorten(str(told))}")
+            return
+        self._once(key, told)
+        life = self._lives.setdefault(key, Life(record.partition))
+        if life.partition != record.partition:
+            self._problem("partition", key, f"it is in partitions {life.partition} and {record.partition}")
+        if version < life.version:
+            where = f"partition {record.partition}, offset {record.offset}"
+            self._problem("version", key, f"version {version} at {where} follows {life.version}")
+        life.version = max(version, life.version)
+        self.highest[record.partition] = max(self.highest.get(record.partition, 0), version)
+        if not fold(life, str(told.get("kind")), told["data"]):
+            self._problem("kind", key, f"{told.get('kind')} is nothing that happens to an entity yet")
+
+    def differences(self) -> Iterator[Difference]:
+        """Compare, after the last record."""
+        yield from self._problems
+        groups = self._groups()
+        for founder, entity in self._expected.entities.items():
+            key = self._expected.ids[founder]
+            life = self._lives.get(key)
+            if life is None:
+                yield Difference("timeline.missing", key, "it lives, but the timeline tells nothing of it")
+                continue
+            if len(entity.members) <= LISTED:
+                names = (self._expected.identifiers[number] for number in entity.members)
+                yield from self._identifiers(key, {(name.type, name.value) for name in names}, life.identifiers)
+            traits = {name: value for name, (_, value) in entity.traits.items()}
+            for name in sorted(traits.keys() | life.traits.keys()):
+                wanted, found = (shorten(side.get(name, b"nothing").decode()) for side in (traits, life.traits))
+                if traits.get(name) != life.traits.get(name):
+                    yield Difference("timeline.trait", key, f"{name} should have become {wanted}, was told to be {found}")
+            if groups.get(key, {}) != life.groups:
+                text = f"it belongs to {shorten(str(groups.get(key, {})))}, was told to belong to {shorten(str(life.groups))}"
+                yield Difference("timeline.membership", key, text)
+        yield from self._others()
+
+    def _identifiers(self, key: str, wanted: set[tuple[str, str]], found: set[tuple[str, str]]) -> Iterator[Difference]:
+        for names, what in ((wanted - found, "were never added"), (found - wanted, "were added, and are not its own")):
+            if names:
+                yield Difference("timeline.identifier", key, f"{shortened([':'.join(name) for name in sorted(names)])} {what}")
+
+    def _others(self) -> Iterator[Difference]:
+        for key in self._lives.keys() - set(self._expected.ids.values()):
+            if founding_digest(key) not in self._expected.by_digest:
+                yield Difference("timeline.ghost", key, "the timeline tells of it, the log does not know its founding identifier")
+            elif self._lives[key].groups:
+                yield Difference("timeline.membership", key, f"it ended, but was told to belong to {shorten(str(self._lives[key].groups))}")
+
+    def _groups(self) -> dict[str, dict[str, str | None]]:
+        """Give what each entity belongs to, and its role there."""
+        found: dict[str, dict[str, str | None]] = {}
+        for (member, group), one in self._expected.memberships.items():
+            if not one.ended:
+                found.setdefault(self._expected.ids[member], {})[self._expected.ids[group]] = one.latest[1] or None
+        return found
+
+    def _once(self, key: str, told: dict[str, Any]) -> None:
+        """Notice an id that was there before. Ids are remembered by a 64-bit hash: text would take most of the memory."""
+        if told.get("recovery") is True:
+            return
+        mark = hash(told.get("id"))
+        if mark in self._told:
+            self._problem("told_twice", key, f"{told.get('id')} is there twice")
+        self._told.add(mark)
+
+    def _problem(self, kind: str, key: str, text: str) -> None:
+        self._problems.append(Difference(f"timeline.{kind}", key, text))
+
+
+def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
+    """Let one change happen to an entity; says whether it is a kind that is known."""
+    match kind:
+        case "entity.created":
+            life.identifiers.clear()
+            life.traits.clear()
+        case "identifier.added":
+            life.identifiers.add((str(data.get("type")), str(data.get("value"))))
+        case "identifier.removed":
+            life.identifiers.discard((str(data.get("type")), str(data.get("value"))))
+        case "trait.changed" if data.get("new") is None:
+            life.traits.pop(str(data.get("trait")), None)
+        case "trait.changed":
+            life.traits[str(data.get("trait"))] = bytes(memoryview(orjson.dumps(data["new"], option=orjson.OPT_SORT_KEYS)))
+        case "membership.started" | "membership.changed":
+            life.groups[str(data.get("group_id"))] = data.get("role")
+        case "membership.ended":
+            life.groups.pop(str(data.get("group_id")), None)
+        case _:
+            return kind == "entity.merged"
+    return True

@@ -1,0 +1,175 @@
+"""What the event log says, for checking: identifiers, links, entities, memberships and participants, and their documents.
+
+Everything is numbered: an identifier by its place in `identifiers`, an entity by the number of the identifier that
+founds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from streams.verify.instants import HOUR, hour, written
+from streams.verify.usable import Name, Usable, founding_digest
+
+LISTED = 1_000
+"""A document lists at most so many identifiers, the oldest."""
+
+Moment = tuple[int, str, str]
+"""An event as what is ordered by it needs it: (time, source, event id)."""
+
+Observed = tuple[Moment, bytes]
+"""(event, canonical JSON): of several values of a trait, the largest holds."""
+
+State = tuple[str, Moment, int, str]
+"""(state, event, index of the participant, value)."""
+
+
+@dataclass(slots=True)
+class Link:
+    """Identifiers seen together: when first, in which hour last, and what was observed through them."""
+
+    first: Moment
+    last: int
+    traits: dict[str, Observed] | None = None
+    states: set[State] | None = None
+
+
+Role = tuple[Moment, str]
+"""(event, role, empty for none)."""
+
+
+@dataclass(slots=True)
+class Belonging:
+    """Sightings of one membership: the latest, whether it ends it, and the latest that does not."""
+
+    latest: Role
+    ended: bool
+    active: Role | None
+
+    def join(self, latest: Role, ended: bool, active: Role | None) -> None:
+        """Take more sightings of the same membership in."""
+        self.latest, self.ended = max((self.latest, self.ended), (latest, ended))
+        if active is not None and (self.active is None or active > self.active):
+            self.active = active
+
+
+@dataclass(slots=True)
+class Seen:
+    """When an identifier was seen: its first event, its last hour, and the number of its entity's founder."""
+
+    first: Moment
+    last: int
+    founder: int = -1
+
+
+@dataclass(slots=True)
+class Entity:
+    """A connected component of identifiers, the oldest first, which founds it."""
+
+    members: list[int]
+    first: int
+    last: int
+    traits: dict[str, Observed] = field(default_factory=dict)
+
+
+Part = tuple[int, str, int]
+"""A participant: the centre of its identifiers, its role, its time."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """How much of the log was read, and what was left out of it."""
+
+    events: int = 0
+    rejected: int = 0
+    without_identifier: int = 0
+
+
+@dataclass
+class Expected:
+    """Everything that the store and the topics must say. Made by `recompute`, then never changed."""
+
+    usable: Usable
+    identifiers: list[Name]
+    seen: list[Seen]
+    links: dict[tuple[int, ...], Link]
+    entities: dict[int, Entity]
+    belongings: dict[tuple[int, int], Belonging]
+    memberships: dict[tuple[int, int], Belonging]
+    participants: dict[bytes, Part | set[Part]]
+    counts: Counts
+
+    @cached_property
+    def by_digest(self) -> dict[bytes, int]:
+        """Number identifiers by their digests."""
+        return {name.digest: number for number, name in enumerate(self.identifiers)}
+
+    def entity_id(self, founder: int) -> str:
+        """Write the id of the entity with this founder."""
+        return self.ids[founder]
+
+    @cached_property
+    def ids(self) -> dict[int, str]:
+        """Write the id of every living entity, by its founder."""
+        return {founder: self.usable.entity_id(self.identifiers[founder]) for founder in self.entities}
+
+    def living(self, entity_id: str) -> str | None:
+        """Give the living entity that an id leads to by its founding identifier; None when the log knows no such identifier."""
+        number = self.by_digest.get(founding_digest(entity_id) or b"")
+        return None if number is None else self.ids[self.seen[number].founder]
+
+    def entity_documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Write every living entity's document by its key."""
+        for founder, entity in self.entities.items():
+            key = self.ids[founder]
+            yield (
+                key,
+                {
+                    "entity_id": key,
+                    "entity_type": self.identifiers[founder].entity_type,
+                    "status": "active",
+                    "first_seen": written(entity.first),
+                    "last_seen": written(entity.last * HOUR),
+                    "identifiers": [self._listed(number) for number in entity.members[:LISTED]],
+                    "identifier_count": len(entity.members),
+                    "traits": {name: orjson.loads(value) for name, (_, value) in entity.traits.items()},
+                    "states": {},
+                },
+            )
+
+    def identifier_documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Write every identifier's document by its key."""
+        for number, name in enumerate(self.identifiers):
+            document = {"entity_type": name.entity_type, **self._listed(number), "status": "active"}
+            yield name.key, {**document, "entity_id": self.ids[self.seen[number].founder]}
+
+    def membership_documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Write every membership's document by its key.
+
+        The latest sighting gives role and source. `since` is its time, or where it ends the membership and there was
+        one before that did not, that one's; a role that an ending leaves out is taken from there too.
+        """
+        for (member, group), one in self.memberships.items():
+            began = one.active if one.ended and one.active is not None else one.latest
+            pair = self.ids[member], self.ids[group]
+            yield (
+                ":".join(pair),
+                {
+                    "person_id": pair[0],
+                    "group_id": pair[1],
+                    "role": one.latest[1] or began[1] or None,
+                    "since": written(began[0][0]),
+                    "until": written(one.latest[0][0]) if one.ended else None,
+                    "last_seen": written(hour(one.latest[0][0]) * HOUR),
+                    "source": one.latest[0][1],
+                },
+            )
+
+    def _listed(self, number: int) -> dict[str, Any]:
+        name, seen = self.identifiers[number], self.seen[number]
+        return {"type": name.type, "value": name.value, "first_seen": written(seen.first[0]), "last_seen": written(seen.last * HOUR)}

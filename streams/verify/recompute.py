@@ -1,0 +1,229 @@
+"""Recomputing: from all events of the log to what they say together, in one batch over the whole set.
+
+Events are gathered into the sets of identifiers that were seen together; then, once, these are sorted into connected
+components and folded. Nothing of the resolver is used, and nothing is kept up to date: this is the plain way.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import msgspec
+import orjson
+
+from streams.events import Event, Membership, Participant, decode_event
+from streams.settings import Settings
+from streams.verify.expected import Belonging, Counts, Entity, Expected, Link, Moment, Part, Seen
+from streams.verify.instants import YEAR_ONE, hour, milliseconds
+from streams.verify.usable import Name, Usable
+
+MOST_IDENTIFIERS = 1_000
+"""An event whose participant has more is a dead letter."""
+
+_Sighting = tuple[int, tuple[int, ...], dict[str, bytes]]
+"""(index of the participant, identifiers with the centre first, traits as canonical JSON)."""
+
+
+class UnreadableError(Exception):
+    """An event that the pipeline must have sent to the dead letters."""
+
+
+def recompute(events: Iterable[bytes | None], settings: Settings) -> Expected:
+    """Say what the values of the event log's records say together. Order and repeats do not matter."""
+    gathered = Gathered(settings)
+    for value in events:
+        gathered.add(value)
+    return gathered.expected()
+
+
+class Gathered:
+    """Events gathered so far. Adding one again changes nothing but the counts."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with nothing."""
+        self._usable = Usable(settings)
+        self._numbers: dict[tuple[str, str, str], int] = {}
+        self._by_key: dict[tuple[str, str, str], int] = {}
+        self._identifiers: list[Name] = []
+        self._one: dict[bytes, bytes] = {}
+        self._links: dict[tuple[int, ...], Link] = {}
+        self._belongings: dict[tuple[int, int], Belonging] = {}
+        self._participants: dict[bytes, Part | set[Part]] = {}
+        self.counts = Counts()
+
+    def add(self, value: bytes | None) -> None:
+        """Take a record of the event log in."""
+        self.counts.events += 1
+        try:
+            event, at = _read(value)
+            sightings = [self._sighting(index, one) for index, one in enumerate(event.participants)]
+        except UnreadableError:
+            self.counts.rejected += 1
+            return
+        if not any(identifiers for _, identifiers, _ in sightings):
+            self.counts.without_identifier += 1
+            return
+        moment = at, sys.intern(event.source), event.event_id
+        for participant, sighting in zip(event.participants, sightings, strict=True):
+            if sighting[1]:
+                self._see(moment, sighting, participant.states)
+                key = f"{event.source}:{event.event_id}:{sighting[0]}".encode()
+                self._take_part(key, (sighting[1][0], sys.intern(participant.role), at))
+        for one in event.memberships:
+            for member, group in zip(sightings[one.member][1][:1], sightings[one.group][1][:1], strict=False):
+                self._belong(moment, one, member, group)
+
+    def expected(self) -> Expected:
+        """Compute who is who from everything gathered."""
+        seen = _times(len(self._identifiers), self._links)
+        entities = _entities(self._identifiers, seen, self._links)
+        memberships: dict[tuple[int, int], Belonging] = {}
+        for (member, group), one in self._belongings.items():
+            pair = seen[member].founder, seen[group].founder
+            memberships.setdefault(pair, Belonging(one.latest, one.ended, one.active)).join(one.latest, one.ended, one.active)
+        return Expected(
+            self._usable, self._identifiers, seen, self._links, entities, self._belongings, memberships, self._participants, self.counts
+        )
+
+    def _sighting(self, index: int, participant: Participant) -> _Sighting:
+        if len(participant.identifiers) > MOST_IDENTIFIERS:
+            raise UnreadableError
+        found = {self._number(participant.entity, one.type, one.value) for one in participant.identifiers} - {-1}
+        if not found:
+            return index, (), {}
+        identifiers = (*found,) if len(found) == 1 else self._centre_first(found)
+        try:
+            traits = {name: orjson.dumps(one, option=orjson.OPT_SORT_KEYS) for name, one in participant.traits.items() if one is not None}
+        except (orjson.JSONEncodeError, RecursionError) as error:
+            raise UnreadableError from error
+        return index, identifiers, traits
+
+    def _centre_first(self, found: set[int]) -> tuple[int, ...]:
+        centre = min(found, key=lambda number: (self._identifiers[number].priority, self._identifiers[number].digest))
+        return (centre, *sorted(found - {centre}))
+
+    def _number(self, entity_type: str, kind: str, value: str) -> int:
+        """Give an identifier's number; -1 for one that connects nothing."""
+        asked = entity_type, kind, value
+        number = self._numbers.get(asked)
+        if number is None:
+            name = self._usable.judge(entity_type, kind, value)
+            number = self._numbers[asked] = -1 if name is None else self._number_of(name)
+        return number
+
+    def _number_of(self, name: Name) -> int:
+        number = self._by_key.setdefault((name.entity_type, name.type, name.value), len(self._identifiers))
+        if number == len(self._identifiers):
+            self._identifiers.append(name)
+        return number
+
+    def _see(self, moment: Moment, sighting: _Sighting, states: dict[str, str]) -> None:
+        index, identifiers, traits = sighting
+        link = self._links.get(identifiers)
+        if link is None:
+            link = self._links[identifiers] = Link(moment, hour(moment[0]))
+        elif moment < link.first:
+            link.first = moment
+        else:
+            link.last = max(link.last, hour(moment[0]))
+        if traits:
+            known = link.traits = link.traits or {}
+            for name, value in traits.items():
+                observed = moment, self._one.get(value) or self._keep(value)
+                if name not in known or observed > known[name]:
+                    known[name] = observed
+        if states:
+            link.states = {*(link.states or ()), *((state, moment, index, value) for state, value in states.items())}
+
+    def _keep(self, value: bytes) -> bytes:
+        """Hold every distinct value once, in a copy of its own size: what orjson gives occupies kilobytes."""
+        return self._one.setdefault(value, bytes(memoryview(value)))
+
+    def _take_part(self, key: bytes, part: Part) -> None:
+        """Remember a participant. Events of one id that differ leave several, any of which may be on the topic."""
+        known = self._participants.setdefault(key, part)
+        if isinstance(known, set):
+            known.add(part)
+        elif known != part:
+            self._participants[key] = {known, part}
+
+    def _belong(self, moment: Moment, one: Membership, member: int, group: int) -> None:
+        role = moment, one.role or ""
+        active = None if one.ended else role
+        known = self._belongings.get((member, group))
+        if known is None:
+            self._belongings[member, group] = Belonging(role, one.ended, active)
+        else:
+            known.join(role, one.ended, active)
+
+
+def _read(value: bytes | None) -> tuple[Event, int]:
+    if value is None:
+        raise UnreadableError
+    try:
+        event = decode_event(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError from error
+    places = range(len(event.participants))
+    at = milliseconds(event.occurred_at)
+    if at is None or at < -YEAR_ONE or any(one.member not in places or one.group not in places for one in event.memberships):
+        raise UnreadableError
+    return event, at
+
+
+def _times(count: int, links: dict[tuple[int, ...], Link]) -> list[Seen]:
+    """Find each identifier's first event and last hour among the links that it is in."""
+    seen: list[Seen | None] = [None] * count
+    for identifiers, link in links.items():
+        for number in identifiers:
+            known = seen[number]
+            if known is None:
+                seen[number] = Seen(link.first, link.last)
+                continue
+            known.first = min(known.first, link.first)
+            known.last = max(known.last, link.last)
+    return [one for one in seen if one is not None]
+
+
+def _entities(identifiers: list[Name], seen: list[Seen], links: dict[tuple[int, ...], Link]) -> dict[int, Entity]:
+    """Sort identifiers into components, oldest first, so that the first to come of each component founds it."""
+    component = _components(len(identifiers), links)
+    entities: dict[int, Entity] = {}
+    founders: dict[int, int] = {}
+    for number in sorted(range(len(identifiers)), key=lambda one: (seen[one].first[0], identifiers[one].digest)):
+        founder = seen[number].founder = founders.setdefault(component[number], number)
+        entity = entities.setdefault(founder, Entity([], seen[founder].first[0], seen[founder].last))
+        entity.members.append(number)
+        entity.last = max(entity.last, seen[number].last)
+    for together, link in links.items():
+        if link.traits:
+            traits = entities[seen[together[0]].founder].traits
+            for name, observed in link.traits.items():
+                traits[name] = max(traits.get(name, observed), observed)
+    return entities
+
+
+def _components(count: int, links: Iterable[tuple[int, ...]]) -> list[int]:
+    """Label each identifier with its component: lower labels flood along the links until nothing moves."""
+    neighbours: list[list[int]] = [[] for _ in range(count)]
+    for first, *others in links:
+        for other in others:
+            neighbours[first].append(other)
+            neighbours[other].append(first)
+    label = [-1] * count
+    for start in range(count):
+        if label[start] < 0:
+            for number in _reached(start, neighbours, label):
+                label[number] = start
+    return label
+
+
+def _reached(start: int, neighbours: list[list[int]], label: list[int]) -> Iterator[int]:
+    """Walk from an identifier to all that it is joined with; the caller labels each before the next is asked for."""
+    waiting = [start]
+    while waiting:
+        number = waiting.pop()
+        if label[number] < 0:
+            yield number
+            waiting += neighbours[number]

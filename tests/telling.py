@@ -1,0 +1,111 @@
+"""A publisher in miniature: takes rounds out of a resolver, keeps what compacted topics would hold, folds the timeline.
+
+It refuses what no consumer may ever see: a version that does not rise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from resolvers.port import OutputRecord, Resolver, Round
+from tests.histories import Documents
+
+
+@dataclass(slots=True)
+class Told:
+    """What the timeline has told of one entity."""
+
+    identifiers: list[tuple[str, str]] = field(default_factory=list)
+    traits: dict[str, Any] = field(default_factory=dict)
+    memberships: dict[str, str | None] = field(default_factory=dict)
+    merged_into: str | None = None
+
+    def fold(self, kind: str, data: dict[str, Any]) -> None:
+        """Take one timeline record in."""
+        match kind:
+            case "entity.created":
+                self.identifiers, self.traits, self.merged_into = [], {}, None
+            case "entity.merged":
+                self.merged_into = data.get("merged_into")
+            case "identifier.added":
+                self.identifiers.append((data["type"], data["value"]))
+            case "identifier.removed":
+                self.identifiers.remove((data["type"], data["value"]))
+            case "trait.changed":
+                assert self.traits.get(data["trait"]) == data["old"]
+                self.traits[data["trait"]] = data["new"]
+            case "membership.started" | "membership.changed":
+                assert (data["group_id"] in self.memberships) == (kind == "membership.changed")
+                self.memberships[data["group_id"]] = data["role"]
+            case "membership.ended":
+                del self.memberships[data["group_id"]]
+            case _:
+                raise AssertionError(f"the timeline has no kind {kind!r}")
+
+
+class Topics:
+    """What consumers of a space's topics know."""
+
+    def __init__(self) -> None:
+        self.documents: Documents = {}
+        self.versions: dict[tuple[str, str], int] = {}
+        self.timeline: dict[str, Told] = {}
+
+    def write(self, number: int, payload: bytes) -> None:
+        """Take a round's bytes in, as Kafka would after the commit."""
+        for topic, key, value in orjson.loads(payload):
+            if topic == "timeline":
+                assert value["entity_id"] == key
+                self.timeline.setdefault(key, Told()).fold(value["kind"], value["data"])
+                continue
+            assert self.versions.get((topic, key), 0) < number, f"{topic} {key}: version {number} after {self.versions[topic, key]}"
+            self.versions[topic, key] = number
+            if value is None:
+                self.documents.pop((topic, key), None)
+            else:
+                self.documents[topic, key] = value
+
+    def living(self) -> Documents:
+        """Give the documents but for those of ids that ended."""
+        return {key: document for key, document in self.documents.items() if document.get("status") != "merged"}
+
+    def survivor(self, entity_id: str) -> str:
+        """Follow what was told of an id to the one that lives. Fails on a circle."""
+        passed = set()
+        while (told := self.documents["entities", entity_id])["status"] == "merged":
+            passed.add(entity_id)
+            entity_id = told["merged_into"]
+            assert entity_id not in passed, f"the merged ids {passed} lead in a circle"
+        return entity_id
+
+
+def payload_of(round_: Round) -> bytes:
+    """Write a round's bytes."""
+    return orjson.dumps([_row(record) for record in round_.records])
+
+
+def _row(record: OutputRecord) -> list[Any]:
+    return [record.topic, record.key, record.value]
+
+
+async def publish(resolver: Resolver, topics: Topics, shard: int, limit: int = 7, floor: int = 0) -> bool:
+    """Run one whole round of a shard; False when nothing was dirty."""
+    round_ = await resolver.take(shard, limit, floor)
+    if round_ is None:
+        return False
+    payload = payload_of(round_)
+    await resolver.keep(shard, round_.number, payload)
+    topics.write(round_.number, payload)
+    await resolver.finish(shard, round_.number)
+    return True
+
+
+async def drain(resolver: Resolver, topics: Topics, shards: int, limit: int = 7) -> None:
+    """Publish until the topics have been told everything."""
+    while not (await resolver.backlog()).empty:
+        await resolver.sweep(50)
+        for shard in range(shards):
+            await publish(resolver, topics, shard, limit)
