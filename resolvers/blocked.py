@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -50,15 +51,20 @@ class BlockedValues:
     def blocks(self, raw: str, normalised: str) -> bool:
         """Say whether a value, as the source wrote it or normalised, is on the list."""
         forms = {raw.strip().casefold(), normalised.casefold()}
-        return not self.values.isdisjoint(forms) or any(_compiled(p).search(form) for p in self.patterns for form in forms)
+        if not self.values.isdisjoint(forms):
+            return True
+        return any(compiled.search(form) for compiled in map(_compiled, self.patterns) for form in forms)
 
 
+@lru_cache(maxsize=10_000)
 def _compiled(pattern: str) -> re2._Regexp[str]:
-    """Compile with RE2, whose time is linear in the value: a list entry can't stall the stream. RE2 keeps its own cache."""
+    """Compile with RE2, whose time is linear in the value: a list entry can't stall the stream."""
     options = re2.Options()
     options.case_sensitive = False
     options.log_errors = False
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression that RE2 takes: {error}") from error
+        reason = error.args[0] if error.args else error
+        told = reason.decode() if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"{pattern!r} is not a regular expression that RE2 takes: {told}") from error

@@ -96,7 +96,7 @@ def canonical_json(value: object) -> bytes:
 
 def _usable(rules: Rules, participant: ParticipantLike) -> tuple[Usable, ...]:
     found = {usable.digest: usable for one in participant.identifiers if (usable := rules.usable(participant.entity, one.type, one.value))}
-    if len(found) < 2:  # noqa: PLR2004 - nothing to order
+    if len(found) < 2:
         return tuple(found.values())
     return tuple(sorted(found.values(), key=lambda usable: (usable.priority, usable.digest)))
 

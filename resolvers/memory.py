@@ -123,9 +123,8 @@ class MemoryResolver:
         for absorbed, survivor in ended.items():
             named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
             self._merges.setdefault(survivor, []).append(Merge(absorbed, link.first, named))
-        self._issued |= {owner: link.identifiers[0].identifier.entity_type for owner in ended} | {
-            owner: link.identifiers[0].identifier.entity_type for digest, owner in after.items() if digest == link.identifiers[0].digest
-        }
+        centre = link.identifiers[0]
+        self._issued |= dict.fromkeys([*ended, after[centre.digest]], centre.identifier.entity_type)
 
     def world(self) -> World:
         """Compute who is who from the evidence alone: the connected components of identifiers over links."""
@@ -158,7 +157,7 @@ class MemoryResolver:
         if topic == "identifiers":
             entity_type, kind, value = key.split(":", 2)
             return shard_of(identifier_digest(self._rules.identity_key, Identifier(entity_type, kind, value)), self._shards)
-        return shard_of(founder_of(key.split(":")[0]), self._shards)
+        return shard_of(founder_of(key.partition(":")[0]), self._shards)
 
     async def pending(self, shard: int) -> Round | None:
         """Give the round in flight, or undo one that was taken and never kept."""
@@ -170,6 +169,8 @@ class MemoryResolver:
 
     async def take(self, shard: int, limit: int, floor: int) -> Round | None:
         """Compose a round of what differs from what was told."""
+        if shard in self._rounds:
+            raise Fenced(f"shard {shard}: round {self._rounds[shard].number} is in flight; another publisher has taken over")
         now = self._documents()
         dirty = [key for key in now.keys() | self._told.keys() if _differ(now.get(key), self._told.get(key)) and self._shard(*key) == shard]
         if not dirty:
@@ -215,7 +216,7 @@ class MemoryResolver:
         if shard in self._rounds and self._rounds[shard].number == number:
             del self._rounds[shard]
 
-    async def sweep(self, limit: int) -> int:
+    async def sweep(self, limit: int) -> int:  # noqa: ARG002 - the port's
         """Nothing to sweep: what is dirty is computed, never marked."""
         return 0
 

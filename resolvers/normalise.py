@@ -17,7 +17,9 @@ from email_validator import EmailNotValidError, validate_email
 Normaliser = Callable[[str], str]
 """A trimmed value -> its normal form; never empty for a value that is not blank."""
 
-_COMMON_EMAIL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.ASCII)
+_ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_COMMON_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[a-z]{{2,}}", re.ASCII)
 _COMMON_PHONE = re.compile(r"\+1[2-9][0-9]{9}", re.ASCII)
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
 

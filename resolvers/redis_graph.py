@@ -6,12 +6,14 @@ position it came from. What this module adds is writing evidence for the scripts
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Any, TypeVar, cast
 
 import msgpack
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
@@ -24,6 +26,8 @@ from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply, Scripts
 from resolvers.sighting import Batch, Evidence, Position, Sighting
+
+Answer = TypeVar("Answer")
 
 FORMAT = 1
 READ_BUDGET = 5_000
@@ -48,9 +52,10 @@ class RedisResolver:
     """One space of the graph in Redis or Valkey. Close it when done."""
 
     def __init__(
-        self, url: str, rules: Rules, space: str = "default", shards: int = 6, buckets: int = 4096, bounds: Bounds = Bounds()
+        self, url: str, rules: Rules, space: str = "default", shards: int = 6, buckets: int = 4096, bounds: Bounds | None = None
     ) -> None:
         """Keep the address; nothing is asked before `open`. `shards` and `buckets` are fixed when the space is born."""
+        bounds = bounds or Bounds()
         self._url = url
         self._rules = rules
         self._base = f"nexus:{{{space}}}"
@@ -93,10 +98,10 @@ class RedisResolver:
 
     async def position(self, log: str, partition: int) -> Position:
         """Tell where the partition's applied evidence ends."""
-        stored = await self._redis.hget(f"{self._base}:pos", f"{log}/{partition}")
+        stored = await self._asked(self._redis.hget(f"{self._base}:pos", f"{log}/{partition}"))
         if stored is None:
             return Position()
-        offset, checksum = stored.split(b":")
+        offset, checksum = cast("bytes", stored).split(b":")
         return Position(int(offset), int(checksum))
 
     async def apply(self, batch: Batch) -> Applied:
@@ -168,7 +173,7 @@ class RedisResolver:
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over all nodes in pieces, then over the folds of memberships."""
-        last = int(await self._redis.hget(f"{self._base}:meta", "nodes") or 0)
+        last = int(await self._asked(self._redis.hget(f"{self._base}:meta", "nodes")) or 0)
         for start in range(1, last + 1, _WALK):
             for founder, named, row, entity in await self._look("nodes", start, _WALK):
                 seen = self._rows.identifier(row)
@@ -182,7 +187,7 @@ class RedisResolver:
     async def _membership_documents(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         async for bucket in self._redis.scan_iter(match=f"{self._base}:r:*", count=1000):
             for name in await self._redis.hkeys(bucket):
-                person, group, view = self._rows.membership(await self._look("membership", name))
+                person, group, view = self._rows.membership(await self._look("membership", cast("bytes", name)))
                 if view:
                     yield f"{person}:{group}", membership_document(view)
 
@@ -191,10 +196,18 @@ class RedisResolver:
         return _unpack(packed)
 
     async def _call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
+        return await self._asked(self._scripts.call(command, *arguments))
+
+    async def _asked(self, question: Awaitable[Answer]) -> Answer:
+        """Wait for an answer to its end: a connection that is left half-way would give it to the next question."""
+        asked = asyncio.ensure_future(question)
         try:
-            return await self._scripts.call(command, *arguments)
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise RedisUnavailable(f"Redis at {self._url.rpartition('@')[2]} does not answer: {error}") from error
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+        except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError) as error:
+            raise RedisUnavailable(f"Redis at {self._url.rpartition('@')[2]} does not answer or takes no writes: {error}") from error
 
     def _id(self, founder: bytes, seen: Sighting) -> str:
         return self._rows.entity_id(founder, seen.entity_type.encode() + b":")

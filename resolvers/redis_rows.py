@@ -47,10 +47,9 @@ class Rows:
     def entity(self, digest: bytes, row: list[Any]) -> EntityView:
         """Read the row of a living entity."""
         _, named, count, first, last, traits, rows = row
-        seen = sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed]
-        return EntityView(
-            self.entity_id(digest, named), entity_type_of(named), first - BIAS_MS, last - BIAS_HOURS, tuple(seen), count, read_traits(traits)
-        )
+        name, entity_type = self.entity_id(digest, named), entity_type_of(named)
+        seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
+        return EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
 
     def told(self, view: EntityView, row: list[Any], traits: bytes) -> EntityView:
         """Rebuild, as far as the timeline needs it, how an entity was told last."""
@@ -61,7 +60,7 @@ class Rows:
     def merges(self, rows: list[Any], sign: bytes) -> list[Merge]:
         """Read the notes of merges of one direction: `+` for ids absorbed, `-` for the id absorbed by."""
         return [
-            Merge(self.entity_id(other, named), read_event(event), tuple((kind.decode().split(":", 1)[1], value.decode()) for kind, value in link))
+            Merge(self.entity_id(other, named), read_event(event), tuple(_named(*one) for one in link))
             for way, other, named, event, link in rows
             if way == sign
         ]
@@ -97,6 +96,10 @@ def read_traits(packed: bytes) -> dict[str, Fact]:
     """Read a fold of traits."""
     found = _decode_traits(packed) if packed else {}
     return {name: _fact(fact) for name, fact in found.items()} if isinstance(found, dict) else {}
+
+
+def _named(kind: bytes, value: bytes) -> tuple[str, str]:
+    return kind.decode().split(":", 1)[1], value.decode("utf-8", "surrogatepass")
 
 
 def _fact(packed: _PackedFact) -> Fact:

@@ -69,5 +69,5 @@ class Scripts:
         reply = await self._scripts[command](keys=[self._base], args=list(arguments))
         word = Reply(reply[0])
         if word is Reply.LOST:
-            raise StoreMismatch(f"the space at {self._base} is no longer in Redis: it was emptied or replaced; restart the worker to rebuild it")
+            raise StoreMismatch(f"{self._base} is no longer in Redis: it was emptied or replaced; restart the worker to rebuild it")
         return word, reply[1:]

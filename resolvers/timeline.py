@@ -101,7 +101,8 @@ def _trait_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
     for name in sorted(new.traits.keys() | before.keys()):
         was, now = before.get(name), new.traits.get(name)
         if (was.value if was else None) != (now.value if now else None):
-            data = {"trait": name, "old": msgspec.json.decode(was.value) if was else None, "new": msgspec.json.decode(now.value) if now else None}
+            old_value, new_value = (msgspec.json.decode(fact.value) if fact else None for fact in (was, now))
+            data = {"trait": name, "old": old_value, "new": new_value}
             yield Change("trait.changed", now or was or NOBODY, data)
 
 

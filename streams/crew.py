@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from resolvers.errors import NexusError
-from streams.settings import Settings
+from streams.settings import Settings, write_settings
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -37,10 +37,9 @@ class Worker:
     @classmethod
     async def start(cls, settings: Settings, directory: Path, name: str, environment: Mapping[str, str] | None = None) -> Self:
         """Start a worker with these settings; returns at once."""
-        directory.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
         config, log = directory / f"{name}.yaml", directory / f"{name}.log"
-        config.touch(mode=0o600)
-        config.write_text(settings.to_yaml(), encoding="utf-8")
+        write_settings(settings, config)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("NEXUS__")}
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(

@@ -52,7 +52,7 @@ class Drain:
     """Measures one pipeline. Made by `measuring`."""
 
     def __init__(self, settings: Settings, resolver: Resolver, consumer: AIOKafkaConsumer, client: AIOKafkaAdminClient) -> None:
-        """The clients are started; the resolver is open."""
+        """Keep what is asked: started clients and an open resolver."""
         self._settings = settings
         self._resolver = resolver
         self._consumer = consumer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ async def whole_topic(settings: Settings, places: Sequence[TopicPartition]) -> A
 
 async def dump(settings: Settings, out: Path) -> dict[str, int]:
     """Write each topic to `out/<topic>.ndjson`, compacted ones by key; gives the number of lines of each."""
-    out.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
     client = await kafka.started(kafka.admin(settings), settings.kafka, "admin")
     try:
         places = {word: await places_of(client, [settings.topic(word)]) for word in (*COMPACTED, *APPENDED)}

@@ -56,7 +56,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
 def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
     """Give Faust's form of `kafka.security`."""
     security = settings.kafka.security
-    context = kafka._ssl_context(security) if security.protocol.endswith("SSL") else None  # noqa: SLF001
+    context = kafka.ssl_context(security) if security.protocol.endswith("SSL") else None
     if security.protocol.startswith("SASL"):
         password = security.password.get_secret_value() if security.password else None
         return faust.SASLCredentials(username=security.username, password=password, ssl_context=context, mechanism=security.mechanism)

@@ -66,6 +66,7 @@ def consumer(
         session_timeout_ms=worker.session_timeout_ms,
         heartbeat_interval_ms=max(1, worker.session_timeout_ms // 4),
         max_partition_fetch_bytes=worker.batch_bytes,
+        fetch_max_wait_ms=100,
         metadata_max_age_ms=60_000,
     )
 
@@ -133,7 +134,7 @@ def _connection(kafka: KafkaSettings, what: str) -> dict[str, Any]:
         "security_protocol": security.protocol,
     }
     if security.protocol.endswith("SSL"):
-        options["ssl_context"] = _ssl_context(security)
+        options["ssl_context"] = ssl_context(security)
     if security.protocol.startswith("SASL"):
         options["sasl_mechanism"] = security.mechanism
         options["sasl_plain_username"] = security.username
@@ -151,7 +152,8 @@ def _writing(kafka: KafkaSettings) -> dict[str, Any]:
     }
 
 
-def _ssl_context(security: SecuritySettings) -> Any:  # noqa: ANN401 - aiokafka says nothing of its type
+def ssl_context(security: SecuritySettings) -> Any:  # noqa: ANN401 - aiokafka says nothing of its type
+    """Make the TLS context that the settings describe. Raises SettingsError."""
     try:
         context = create_ssl_context(
             cafile=_path(security.ca_file),

@@ -27,7 +27,7 @@ from streams.drain import Drain, measuring
 from streams.dump import dump
 from streams.graph import open_graph
 from streams.publishing import publish_files
-from streams.settings import Settings
+from streams.settings import Settings, write_settings
 from streams.stack import LocalStack
 from streams.topics import delete_topics, ensure_topics
 
@@ -79,8 +79,8 @@ async def bounded_run(settings: Settings, plan: Plan, say: Say) -> Summary:
             raise SettingsError(f"--source {name}: the settings have no such source; they have {', '.join(settings.sources) or 'none'}")
     settings = isolated(await with_addresses(settings, say), f"run-{secrets.token_hex(4)}")
     say(f"space {settings.space}, topics {settings.topics.prefix}*, {settings.partitions} partitions, {plan.workers} worker(s)")
-    plan.out.mkdir(parents=True, exist_ok=True)
     directory = plan.out / "workers"
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     try:
         await ensure_topics(settings)
         async with open_graph(settings) as resolver:
@@ -90,8 +90,7 @@ async def bounded_run(settings: Settings, plan: Plan, say: Say) -> Summary:
             await clean_up(settings, say)
     if plan.keep:
         kept = plan.out / "nexus.yaml"
-        kept.touch(mode=0o600)
-        kept.write_text(settings.to_yaml(), encoding="utf-8")
+        write_settings(settings, kept)
         say(f"kept; look around with --config {kept}")
     else:
         shutil.rmtree(directory, ignore_errors=True)

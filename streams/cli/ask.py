@@ -142,9 +142,11 @@ def _show(document: Mapping[str, Any]) -> None:
     with tidy(console):
         head = f"[bold]{document['entity_id']}[/]  {document['entity_type']}" + (f"  [bold green]{escape(str(name))}[/]" if name else "")
         console.print(head, soft_wrap=True)
-        facts = [("seen", f"{document['first_seen']} to {document['last_seen']}, the latter to the hour")]
+        facts = [("first seen", document["first_seen"]), ("last seen", f"{document['last_seen'][:13]}h")]
         facts += [(trait, escape(str(value))) for trait, value in document["traits"].items()]
         console.print(grid((f"[dim]{fact}[/]", told) for fact, told in facts))
         count, listed = document["identifier_count"], document["identifiers"]
-        console.print(f"  {count:,} identifier{'' if count == 1 else 's'}" + (f", the oldest {len(listed):,} of them:" if count > len(listed) else ":"))
-        console.print(grid(((f"[dim]{one['type']}[/]", f"[dim]{one['first_seen'][:10]}[/]", escape(one["value"])) for one in listed), 4))
+        oldest = f", the oldest {len(listed):,} of them" if count > len(listed) else ""
+        console.print(f"  {count:,} identifier{'' if count == 1 else 's'}{oldest}:")
+        rows = ((f"[dim]{one['type']}[/]", f"[dim]{one['first_seen'][:10]}[/]", escape(one["value"])) for one in listed)
+        console.print(grid(rows, 4))

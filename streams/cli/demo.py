@@ -15,8 +15,6 @@ from streams.cli.options import JsonOption
 from streams.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from streams.demo import Audience, Outcome
 
 
@@ -26,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    pace: Annotated[float, typer.Option(min=0, max=600, help="Seconds that publishing the samples takes, so that it can be watched.")] = 5.0,
+    pace: Annotated[float, typer.Option(min=0, max=600, help="Seconds that publishing takes, so that it can be watched.")] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
     """Run all of it on sample records of six sources, and show who came out and why they were joined.
@@ -74,7 +72,9 @@ def _held(audience: Audience, pace: float) -> Outcome:
 class _Quiet:
     """Says what is prepared, and nothing of what happens."""
 
-    say: Callable[[Any, str], None] = staticmethod(say)
+    def say(self, line: str) -> None:
+        """Say it on standard error."""
+        say(line)
 
     def published(self, *_: object) -> None:
         """Leave it."""
@@ -98,5 +98,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
         "settled_seconds": round(outcome.settled, 3),
         "first_entity_seconds": None if outcome.first_entity is None else round(outcome.first_entity, 3),
         "records_per_second": round(outcome.records_per_second, 1),
+        "verified": not outcome.differences,
+        "differences": list(outcome.differences),
         **findings,
     }

@@ -26,7 +26,7 @@ class Watching:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[counted]}"))
+        columns = (SpinnerColumn(), BarColumn(16), TextColumn("{task.fields[counted]}"))
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task: TaskID | None = None
         self._names: dict[str, str] = {}
@@ -53,7 +53,7 @@ class Watching:
             self._line("")
             self._task = self._progress.add_task("publishing", total=total, counted="")
         persons, groups = (len(self._born[kind] - self._ended) for kind in ("person", "group"))
-        counted = f"{count} of {total} records, now {arrival.source}: {persons} persons, {groups} companies"
+        counted = f"{count} of {total}, now {arrival.source}: {persons} persons, {groups} companies"
         self._progress.update(self._task, completed=count, counted=counted)
 
     def told(self, record: Mapping[str, Any]) -> None:

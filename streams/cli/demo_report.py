@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -107,8 +107,10 @@ def _numbers(outcome: Outcome, seconds: float) -> Iterator[tuple[str, str]]:
     if outcome.first_entity is not None:
         yield "first entity", f"{outcome.first_entity:.2f} s after the first record"
     yield "settled", f"{outcome.settled:.2f} s after the last record"
-    if outcome.checked is not None:
-        yield "checked", "recomputed from the event log by other means: " + ("the same" if outcome.checked else "[red]not the same[/]")
+    if outcome.differences:
+        yield "[red]verified[/]", escape("\n".join(outcome.differences))
+    else:
+        yield "verified", "recomputed from the event log by other means: no difference"
     yield "in all", f"{seconds:.0f} s, with starting and stopping Kafka, Redis and the worker"
 
 

@@ -21,11 +21,11 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    source: Annotated[list[str], typer.Option("--source", metavar="NAME=FILE", help="A source and a file of its records; may be repeated.")],
+    source: Annotated[list[str], typer.Option("--source", metavar="NAME=FILE", help="A source and a file of records; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for events, entities, identifiers ... as NDJSON.")],
     config: ConfigOption = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
-    partitions: Annotated[int | None, typer.Option(min=1, max=1000, help="Partitions of the run's topics; else those of the settings.")] = None,
+    partitions: Annotated[int | None, typer.Option(min=1, max=1000, help="Partitions of the run's topics; else the settings'.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the run's topics and space in place.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Recompute everything independently and compare, before deleting.")] = False,
     as_json: JsonOption = False,
@@ -70,12 +70,12 @@ def _files(sources: list[str]) -> dict[str, list[Path]]:
 def _told(summary: Summary, out: Path) -> list[str]:
     first = "none" if summary.first_entity_after is None else f"after {summary.first_entity_after:.2f} s"
     lines = [
-        f"{summary.records:,} records in {summary.drained_after:.1f} s ({summary.records_per_second:,.0f} a second); "
+        f"{summary.records:,} records in {summary.drained_after:.1f} s ({summary.records_per_second:,.0f} a second)",
         f"first entity {first}, last record published after {summary.published_after:.2f} s",
         *(f"  {count:>9,}  {out / name}.ndjson" for name, count in summary.counts.items()),
     ]
     if summary.verified is not None:
-        lines += summary.verified.lines()
+        lines += summary.verified.lines(10)
     return lines
 
 

@@ -35,9 +35,13 @@ from streams.settings import Settings
 from streams.stack import Addresses, LocalStack
 from streams.stack.ports import free_ports
 from streams.topics import ensure_topics, places_of
+from streams.verify import verify
 
 STALLED_SECONDS = 30.0
 """A demo in which nothing moves for this long is stuck."""
+
+SHOWN_DIFFERENCES = 5
+"""Of each kind."""
 
 FOLLOWED = ("timeline", "entities", "dead-letters")
 
@@ -60,7 +64,10 @@ class Audience(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a session. Times are seconds; `settled` runs from the last publish until everything was told."""
+    """What came of a session. Times are seconds; `settled` runs from the last publish until everything was told.
+
+    `differences` is what an independent recomputation of the event log found, in words; empty when all is right.
+    """
 
     findings: Findings
     records: int
@@ -69,7 +76,7 @@ class Outcome:
     published: float
     settled: float
     first_entity: float | None
-    checked: bool | None = None
+    differences: tuple[str, ...]
 
     @property
     def records_per_second(self) -> float:
@@ -105,8 +112,10 @@ async def _play(
         await follower.caught_up()
     counts = await dump(settings, directory / "out")
     findings = _read(directory / "out", rules_of(settings))
+    report = await verify(settings)
+    differences = () if report.ok else tuple(report.lines(SHOWN_DIFFERENCES))
     first = None if follower.first_entity is None else follower.first_entity - begin
-    return Outcome(findings, len(sequence), counts["events"], counts["timeline"], published - begin, settled - published, first)
+    return Outcome(findings, len(sequence), counts["events"], counts["timeline"], published - begin, settled - published, first, differences)
 
 
 def _check(workers: Sequence[Worker]) -> None:
@@ -125,7 +134,8 @@ async def _publish(settings: Settings, sequence: Sequence[Arrival], audience: Au
     try:
         begin = time.monotonic()
         for count, arrival in enumerate(sequence, start=1):
-            await send_all(sender, [Outgoing(settings.sources[arrival.source].topic, None, arrival.value, partition=count % settings.partitions)])
+            topic, partition = settings.sources[arrival.source].topic, count % settings.partitions
+            await send_all(sender, [Outgoing(topic, None, arrival.value, partition=partition)])
             audience.published(arrival, count, len(sequence))
             await asyncio.sleep(max(0.0, begin + count * pause_seconds - time.monotonic()))
     finally:
@@ -136,8 +146,10 @@ class Follower:
     """Reads what was committed to the topics that an audience may watch."""
 
     def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, places: Sequence[TopicPartition], audience: Audience) -> None:
-        """The consumer is started and assigned."""
+        """Read through a consumer that is started and has the places assigned."""
         self.first_entity: float | None = None
+        self._ends: Mapping[TopicPartition, int] | None = None
+        self._reached = asyncio.Event()
         self._words = {settings.topic(word): word for word in FOLLOWED}
         self._consumer = consumer
         self._places = places
@@ -149,12 +161,13 @@ class Follower:
             fetched = await self._consumer.getmany(timeout_ms=50)
             for record in sorted((one for records in fetched.values() for one in records), key=lambda one: (one.timestamp, one.offset)):
                 self._show(record)
+            if self._ends is not None and all([await self._consumer.position(place) >= end for place, end in self._ends.items()]):
+                self._reached.set()
 
     async def caught_up(self) -> None:
-        """Wait until everything that is there by now was shown."""
-        ends = await self._consumer.end_offsets(self._places)
-        while any([await self._consumer.position(place) < end for place, end in ends.items()]):
-            await asyncio.sleep(0.05)
+        """Wait until everything that is there by now was shown, which takes no longer than a fetch."""
+        self._ends = await self._consumer.end_offsets(self._places)
+        await asyncio.wait_for(self._reached.wait(), STALLED_SECONDS)
 
     def _show(self, record: ConsumerRecord) -> None:
         match self._words[record.topic]:
@@ -193,7 +206,8 @@ async def _following(settings: Settings, audience: Audience) -> AsyncIterator[Fo
 async def _surroundings(settings: Settings, directory: Path, audience: Audience) -> AsyncIterator[Settings]:
     """Give settings with addresses that answer, and take away afterwards whatever the demo made there."""
     named_kafka, named_redis = "bootstrap_servers" in settings.kafka.model_fields_set, "url" in settings.redis.model_fields_set
-    stack = LocalStack(directory / "stack", *free_ports(2), settings.redis.url if named_redis else None)
+    kafka_port, redis_port = free_ports(2)
+    stack = LocalStack(directory / "stack", kafka_port, redis_port, settings.redis.url if named_redis else None)
     try:
         if named_kafka:
             redis_url = settings.redis.url if named_redis else await asyncio.to_thread(stack.up_redis, audience.say)

@@ -37,8 +37,6 @@ def compare_parts(sides: Sides) -> Iterator[Difference]:
             yield from _part(sides, root, part, sides.expected.entities[founders.pop()])
     for root in sorted((sides.dump.parts.keys() | sides.dump.traits.keys()) - members.keys()):
         yield Difference("redis.part.ghost", sides.name(root), "an entity's record or traits lie at a node that is no root")
-    if not sides.dump.sweeps:
-        yield from _told(sides, roots)
 
 
 def _roots(sides: Sides) -> tuple[dict[int, int], list[tuple[int, str]]]:
@@ -108,21 +106,21 @@ def _part(sides: Sides, root: int, part: Part, entity: Entity) -> Iterator[Diffe
         yield Difference("redis.founder", entity_id, text)
     yield from differing("redis.entity.first_seen", entity_id, entity.first, part.first, written)
     yield from differing("redis.entity.last_seen", entity_id, entity.last, part.last, lambda hours: written(hours * HOUR))
-    listed = [sides.node_of[number] for number in entity.members[:LISTED]]
-    if len(part.listed) != len(listed) or set(part.listed) != set(listed):
-        lost = shortened([sides.name(node) for node in listed if node is not None and node not in part.listed]) or "none"
-        text = f"the {len(listed)} oldest identifiers should be listed, {len(part.listed)} are; missing: {lost}"
-        yield Difference("redis.part.listed", entity_id, text)
+    yield from _listed(sides, entity_id, part, entity)
     found = sides.dump.traits.get(root, {})
     for name in sorted(entity.traits.keys() | found.keys()):
         yield from differing("redis.trait", f"{entity_id} {name}", entity.traits.get(name), found.get(name))
 
 
-def _told(sides: Sides, roots: dict[int, int]) -> Iterator[Difference]:
-    """Compare under which founder each identifier was told last: where no sweep is left, it is the one it has."""
-    for node, root in roots.items():
-        part = sides.dump.parts.get(root)
-        if part is not None and sides.dump.nodes[node].told != part.founder:
-            told = sides.dump.nodes[node].told
-            text = f"it belongs to what {sides.name(part.founder)} founds, but was told under {sides.name(told)}"
-            yield Difference("redis.told", sides.name(node), text)
+def _listed(sides: Sides, entity_id: str, part: Part, entity: Entity) -> Iterator[Difference]:
+    """Compare the list that documents are made of: the oldest identifiers in any order, and at most as many others again."""
+    listed = set(part.listed)
+    oldest = [node for node in (sides.node_of[number] for number in entity.members[:LISTED]) if node is not None]
+    lost = [sides.name(node) for node in oldest if node not in listed]
+    if lost:
+        yield Difference("redis.part.listed", entity_id, f"{shortened(lost)} should be listed among the oldest")
+    own = {sides.node_of[number] for number in entity.members}
+    more = [sides.name(node) for node in part.listed if node not in own]
+    if more or len(part.listed) > 2 * LISTED or len(part.listed) != len(set(part.listed)):
+        text = f"{len(part.listed)} identifiers are listed, {len(set(part.listed))} different; not its own: {shortened(more) or 'none'}"
+        yield Difference("redis.part.listed", entity_id, text)

@@ -15,6 +15,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from streams import kafka
 from streams.settings import Settings
+from streams.topics import places_of
 
 STALLED_SECONDS = 60.0
 """After so long without a record or any progress Kafka does not give the topic."""
@@ -36,9 +37,12 @@ class TopicReader(AbstractAsyncContextManager["TopicReader", None]):
 
     async def __aenter__(self) -> Self:
         """Connect and go to the first record. A topic that is missing has no partitions. Raises KafkaUnavailable."""
+        client = await kafka.started(kafka.admin(self._settings), self._settings.kafka, "admin")
+        try:
+            places = await places_of(client, [self.topic])
+        finally:
+            await client.close()
         await kafka.started(self._consumer, self._settings.kafka, "verify")
-        await self._consumer.topics()  # asks for the partitions of all topics
-        places = [TopicPartition(self.topic, one) for one in sorted(self._consumer.partitions_for_topic(self.topic) or ())]
         self._consumer.assign(places)
         if places:
             self.begins = {place.partition: offset for place, offset in (await self._consumer.beginning_offsets(places)).items()}

@@ -9,19 +9,13 @@ import structlog
 
 from resolvers.errors import RedisUnavailable
 from streams.log import Seldom, set_up_log
+from tests.log_state import log_put_back
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            root.removeHandler(handler)
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+def _log_put_back() -> Iterator[None]:
+    with log_put_back():
+        yield
 
 
 def test_lines_go_to_standard_error_as_json_if_asked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,10 @@ class Pipeline:
 
     async def run(self, logs: Sequence[Sequence[bytes]], chance: Random) -> None:
         """Apply partition by partition in batches of any size, publishing now and then."""
-        cuts = {partition: sorted({0, len(log), *(chance.randrange(len(log) + 1) for _ in range(len(log) // 5))}) for partition, log in enumerate(logs)}
+        cuts = {
+            partition: sorted({0, len(log), *(chance.randrange(len(log) + 1) for _ in range(len(log) // 5))})
+            for partition, log in enumerate(logs)
+        }
         batches = [(partition, list(pairwise(cut))) for partition, cut in cuts.items()]
         while any(waiting for _, waiting in batches):
             partition, waiting = chance.choice([one for one in batches if one[1]])
