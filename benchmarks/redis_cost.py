@@ -184,9 +184,10 @@ def _line(story: Story, calls: list[Cost], keys: Cost) -> str:
 
 
 HEAD = (
-    f"{'story':42} {'events':>8} {'redis µs':>8} {'client':>8} {'first':>8} {'last':>8} {'ratio':>6} {'worst ms':>9} {'keys':>8} {'µs a key':>8}"
-    f" {'worst ms':>8} {'B dirty':>7} {'B told':>7}\n"
-    "(µs per event; first and last tenth are Redis µs per event; worst ms is the slowest call, then the slowest round; B is bytes per identifier)"
+    f"{'story':42} {'events':>8} {'redis µs':>8} {'client':>8} {'first':>8} {'last':>8} {'ratio':>6}"
+    f" {'worst ms':>9} {'keys':>8} {'µs a key':>8} {'worst ms':>8} {'B dirty':>7} {'B told':>7}\n"
+    "(µs per event; first and last tenth are Redis µs per event; worst ms is the slowest call, then the slowest round;"
+    " B is bytes per identifier)"
 )
 
 

@@ -13,10 +13,13 @@ from typing import Any
 import msgspec
 
 from resolvers.identifier import Identifier
-from resolvers.instant import HOUR_MS, write_instant
+from resolvers.instant import HOUR_MS, hour_of, write_instant
 
 LISTED_IDENTIFIERS = 1_000
 """A document lists at most so many identifiers, the oldest, beside their count."""
+
+MOST_TRAIT_BYTES = 512 * 1024
+"""A document holds at most so many bytes of trait values, so that it fits its topic; the largest are left out first."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,17 +74,38 @@ class MembershipView:
 
 def entity_document(view: EntityView) -> dict[str, Any]:
     """Write a living entity's document."""
-    return {
+    left_out = traits_left_out(view.traits)
+    document: dict[str, Any] = {
         "entity_id": view.entity_id,
         "entity_type": view.entity_type,
         "status": "active",
         "first_seen": write_instant(view.first),
-        "last_seen": write_instant(view.last_hour * HOUR_MS),
+        "last_seen": last_seen(view.first, view.last_hour),
         "identifiers": [_listed(seen) for seen in view.identifiers],
         "identifier_count": view.count,
-        "traits": {name: msgspec.json.decode(view.traits[name].value) for name in sorted(view.traits)},
+        "traits": {name: msgspec.json.decode(view.traits[name].value) for name in sorted(view.traits.keys() - left_out)},
         "states": {},
     }
+    return document | ({"traits_left_out": sorted(left_out)} if left_out else {})
+
+
+def traits_left_out(traits: Mapping[str, Fact]) -> set[str]:
+    """Name the traits that a document has no room for: the largest values, until the others fit."""
+    total = sum(len(fact.value) for fact in traits.values())
+    if total <= MOST_TRAIT_BYTES:
+        return set()
+    left_out = set()
+    for size, name in sorted(((len(fact.value), name) for name, fact in traits.items()), reverse=True):
+        if total <= MOST_TRAIT_BYTES:
+            break
+        left_out.add(name)
+        total -= size
+    return left_out
+
+
+def last_seen(first: int, last_hour: int) -> str:
+    """Write a last time: the hour in which it lies, but never before the first time."""
+    return write_instant(max(first, last_hour * HOUR_MS))
 
 
 def merged_document(entity_id: str, entity_type: str, merged_into: str) -> dict[str, Any]:
@@ -98,7 +122,7 @@ def identifier_document(seen: SeenIdentifier, entity_id: str) -> dict[str, Any]:
         "value": identifier.value,
         "entity_id": entity_id,
         "first_seen": write_instant(seen.first),
-        "last_seen": write_instant(seen.last_hour * HOUR_MS),
+        "last_seen": last_seen(seen.first, seen.last_hour),
         "status": "active",
     }
 
@@ -116,7 +140,7 @@ def membership_document(view: MembershipView) -> dict[str, Any]:
         "role": role.decode() or None,
         "since": write_instant(told.occurred_at),
         "until": write_instant(view.latest.occurred_at) if view.ended else None,
-        "last_seen": write_instant(view.latest.occurred_at // HOUR_MS * HOUR_MS),
+        "last_seen": last_seen(told.occurred_at, hour_of(view.latest.occurred_at)),
         "source": view.latest.source,
     }
 
@@ -126,5 +150,5 @@ def _listed(seen: SeenIdentifier) -> dict[str, Any]:
         "type": seen.identifier.type,
         "value": seen.identifier.value,
         "first_seen": write_instant(seen.first),
-        "last_seen": write_instant(seen.last_hour * HOUR_MS),
+        "last_seen": last_seen(seen.first, seen.last_hour),
     }

@@ -17,6 +17,9 @@ from resolvers.normalise import Normaliser, normaliser
 from resolvers.sighting import Usable
 
 DEFAULT_SIZE = 1_000
+MOST_CHARACTERS = 512
+"""A longer value is no identifier: nothing that names a person or a company is that long, and a document lists many."""
+
 _CACHE_ENTRIES = 200_000
 
 
@@ -102,7 +105,7 @@ class Rules:
         return cls(rules, identity_key, _fingerprint(entities, rules))
 
     def usable(self, entity_type: str, identifier_type: str, raw: str) -> Usable | None:
-        """Normalise a value, or give None when it is undeclared, blank or blocked and so connects nothing."""
+        """Normalise a value, or give None when it is undeclared, blank, too long or blocked and so connects nothing."""
         asked = (entity_type, identifier_type, raw)
         try:
             return self._seen[asked]
@@ -123,7 +126,7 @@ class Rules:
         if rule is None or not raw.strip():
             return None
         value = rule.normalise(raw)
-        if not value or rule.blocked.blocks(raw, value):
+        if not value or len(value) > MOST_CHARACTERS or rule.blocked.blocks(raw, value):
             return None
         identifier = Identifier(entity_type, identifier_type, value)
         return Usable(identifier, identifier_digest(self.identity_key, identifier), rule.priority)

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
-from resolvers.errors import Fenced, KafkaUnavailable, SettingsError, StoreMismatch
+from resolvers.errors import Fenced, KafkaUnavailable, SettingsError
 from resolvers.port import OutputRecord, Resolver, Round
 from streams.batch import Job
 from streams.counters import Counters
@@ -130,10 +130,7 @@ class ShardPublisher:
         left = await self._resolver.pending(self.shard)
         if left is not None and left.payload is not None:
             if left.number < self._committed:
-                raise StoreMismatch(
-                    f"shard {self.shard}: round {left.number} is in flight in Redis, but Kafka has round {self._committed}: "
-                    "Redis has lost writes; rebuild into a new space"
-                )
+                log.warning("Redis is older than Kafka: it has lost writes", shard=self.shard, round=left.number, committed=self._committed)
             if left.number > self._committed:
                 log.info("repeating a round", shard=self.shard, round=left.number)
                 await self._tell(producer, left.number, left.payload)

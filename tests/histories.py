@@ -58,9 +58,7 @@ def _participant(
     return Participant(entity, "", named, dict(traits or {}), dict(states or {}))
 
 
-def event(
-    event_id: str, when: str, *participants: Participant, source: str = "test", memberships: Iterable[Membership] = ()
-) -> Event:
+def event(event_id: str, when: str, *participants: Participant, source: str = "test", memberships: Iterable[Membership] = ()) -> Event:
     """Make an event at a time that `at` reads."""
     return Event(event_id, source, "seen", at(when), participants=list(participants), memberships=list(memberships))
 

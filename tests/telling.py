@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from resolvers.port import OutputRecord, Resolver, Round
-from tests.histories import Documents
+from tests.histories import Documents, written
 
 
 @dataclass(slots=True)
@@ -72,6 +72,10 @@ class Topics:
         """Give the documents but for those of ids that ended."""
         return {key: document for key, document in self.documents.items() if document.get("status") != "merged"}
 
+    def survivors(self) -> dict[str, str]:
+        """Lead every id that was ever told to the one that lives."""
+        return {key: self.survivor(key) for topic, key in self.documents if topic == "entities"}
+
     def survivor(self, entity_id: str) -> str:
         """Follow what was told of an id to the one that lives. Fails on a circle."""
         passed = set()
@@ -109,3 +113,22 @@ async def drain(resolver: Resolver, topics: Topics, shards: int, limit: int = 7)
         await resolver.sweep(50)
         for shard in range(shards):
             await publish(resolver, topics, shard, limit)
+
+
+def check_told(found: Documents, topics: Topics, listed: int) -> None:
+    """Check that the topics and the timeline say what the documents say."""
+    assert written(topics.living()) == written(found)
+    for (topic, key), document in found.items():
+        if topic != "entities":
+            continue
+        told = topics.timeline[key]
+        assert told.merged_into is None
+        assert told.traits == document["traits"]
+        named = [(one["type"], one["value"]) for one in document["identifiers"]]
+        if listed >= 1_000:
+            assert sorted(named) == sorted(told.identifiers)
+        assert set(named) <= set(told.identifiers)  # one that leaves a full list is not told
+        belongs = {
+            b["group_id"]: b["role"] for (t, _), b in found.items() if t == "memberships" and b["person_id"] == key and not b["until"]
+        }
+        assert told.memberships == belongs

@@ -115,7 +115,9 @@ async def _play(
     report = await verify(settings)
     differences = () if report.ok else tuple(report.lines(SHOWN_DIFFERENCES))
     first = None if follower.first_entity is None else follower.first_entity - begin
-    return Outcome(findings, len(sequence), counts["events"], counts["timeline"], published - begin, settled - published, first, differences)
+    return Outcome(
+        findings, len(sequence), counts["events"], counts["timeline"], published - begin, settled - published, first, differences
+    )
 
 
 def _check(workers: Sequence[Worker]) -> None:

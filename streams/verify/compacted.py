@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import orjson
+import msgspec
 
+from streams.verify.canonical import parsed
 from streams.verify.report import Difference
 
 
@@ -98,7 +99,7 @@ class Compacted:
 def read_object(value: bytes) -> dict[str, Any] | None:
     """Read a JSON object; None for anything else."""
     try:
-        document = orjson.loads(value)
-    except orjson.JSONDecodeError:
+        document = parsed(value)
+    except msgspec.DecodeError:
         return None
     return document if isinstance(document, dict) else None

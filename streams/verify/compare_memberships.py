@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streams.verify.dump import Fact, Fold, ListHeads, Pair
 from streams.verify.expected import Belonging, Role
+from streams.verify.packed import Fact, Fold, ListHeads, Pair
 from streams.verify.report import Difference
 from streams.verify.sides import Sides, differing
 

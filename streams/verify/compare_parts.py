@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from streams.verify.dump import Part
 from streams.verify.expected import LISTED, Entity
 from streams.verify.instants import HOUR, written
+from streams.verify.packed import Part
 from streams.verify.report import Difference
 from streams.verify.sides import Sides, differing, shortened
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from streams.settings import Settings
 from streams.verify.compare_memberships import compare_stored_memberships
 from streams.verify.compare_parts import compare_parts
-from streams.verify.dump import Dump, LinkRecord, Node
+from streams.verify.dump import Dump
 from streams.verify.expected import Expected, Link
 from streams.verify.instants import HOUR, written
+from streams.verify.packed import LinkRecord, Node
 from streams.verify.report import Difference
 from streams.verify.sides import Sides, differing, shortened
 from streams.verify.usable import Usable, link_digest

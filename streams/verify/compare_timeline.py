@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from streams.verify.canonical import canonical
 from streams.verify.compacted import Record, read_object
 from streams.verify.expected import LISTED, Expected
 from streams.verify.report import Difference
@@ -128,7 +127,7 @@ def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
         case "trait.changed" if data.get("new") is None:
             life.traits.pop(str(data.get("trait")), None)
         case "trait.changed":
-            life.traits[str(data.get("trait"))] = bytes(memoryview(orjson.dumps(data["new"], option=orjson.OPT_SORT_KEYS)))
+            life.traits[str(data.get("trait"))] = bytes(memoryview(canonical(data["new"])))
         case "membership.started" | "membership.changed":
             life.groups[str(data.get("group_id"))] = data.get("role")
         case "membership.ended":

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import orjson
-
+from streams.verify.canonical import canonical
 from streams.verify.compacted import Compacted, Record, read_object
 from streams.verify.compare_timeline import Timeline
 from streams.verify.expected import Expected, Part
@@ -211,4 +210,4 @@ def _field(kind: str, key: str, name: str, wanted: dict[str, Any], found: dict[s
 
 
 def _canonical(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return canonical(value)

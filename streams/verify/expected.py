@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import orjson
+import msgspec
 
 from streams.verify.instants import HOUR, hour, written
 from streams.verify.usable import Name, Usable, founding_digest
@@ -134,10 +134,10 @@ class Expected:
                     "entity_type": self.identifiers[founder].entity_type,
                     "status": "active",
                     "first_seen": written(entity.first),
-                    "last_seen": written(entity.last * HOUR),
+                    "last_seen": _last(entity.first, entity.last),
                     "identifiers": [self._listed(number) for number in entity.members[:LISTED]],
                     "identifier_count": len(entity.members),
-                    "traits": {name: orjson.loads(value) for name, (_, value) in entity.traits.items()},
+                    **_told({name: value for name, (_, value) in entity.traits.items()}),
                     "states": {},
                 },
             )
@@ -165,11 +165,27 @@ class Expected:
                     "role": one.latest[1] or began[1] or None,
                     "since": written(began[0][0]),
                     "until": written(one.latest[0][0]) if one.ended else None,
-                    "last_seen": written(hour(one.latest[0][0]) * HOUR),
+                    "last_seen": _last(began[0][0], hour(one.latest[0][0])),
                     "source": one.latest[0][1],
                 },
             )
 
     def _listed(self, number: int) -> dict[str, Any]:
         name, seen = self.identifiers[number], self.seen[number]
-        return {"type": name.type, "value": name.value, "first_seen": written(seen.first[0]), "last_seen": written(seen.last * HOUR)}
+        return {"type": name.type, "value": name.value, "first_seen": written(seen.first[0]), "last_seen": _last(seen.first[0], seen.last)}
+
+
+def _last(first: int, last_hour: int) -> str:
+    return written(max(last_hour * HOUR, first))
+
+
+def _told(traits: dict[str, bytes]) -> dict[str, Any]:
+    """Choose the traits that a document has room for: all, but the largest where they are over half a mebibyte together."""
+    fitting, room = dict(traits), 512 * 1024
+    left_out = []
+    while sum(map(len, fitting.values())) > room:
+        largest = max(fitting, key=lambda name: (len(fitting[name]), name))
+        left_out.append(largest)
+        del fitting[largest]
+    told: dict[str, Any] = {"traits": {name: msgspec.json.decode(value) for name, value in fitting.items()}}
+    return told | ({"traits_left_out": sorted(left_out)} if left_out else {})

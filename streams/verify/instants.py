@@ -19,7 +19,7 @@ def milliseconds(text: str) -> int | None:
     """Read a time with a zone, cutting off what is finer; None for a text that is no such time."""
     try:
         moment = datetime.fromisoformat(text)
-        if moment.utcoffset() is None:
+        if moment.tzinfo is None:
             return None
         passed = moment - _YEAR_ONE
     except (ValueError, OverflowError):

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterable, Iterator
 
 import msgspec
-import orjson
 
 from streams.events import Event, Membership, Participant, decode_event
 from streams.settings import Settings
+from streams.verify.canonical import canonical
 from streams.verify.expected import Belonging, Counts, Entity, Expected, Link, Moment, Part, Seen
 from streams.verify.instants import YEAR_ONE, hour, milliseconds
 from streams.verify.usable import Name, Usable
@@ -21,8 +21,8 @@ from streams.verify.usable import Name, Usable
 MOST_IDENTIFIERS = 1_000
 """An event whose participant has more is a dead letter."""
 
-_Sighting = tuple[int, tuple[int, ...], dict[str, bytes]]
-"""(index of the participant, identifiers with the centre first, traits as canonical JSON)."""
+_Sighting = tuple[tuple[int, ...], dict[str, bytes]]
+"""(identifiers with the centre first, traits as canonical JSON)."""
 
 
 class UnreadableError(Exception):
@@ -57,22 +57,23 @@ class Gathered:
         self.counts.events += 1
         try:
             event, at = _read(value)
-            sightings = [self._sighting(index, one) for index, one in enumerate(event.participants)]
+            sightings = [self._sighting(one) for one in event.participants]
         except UnreadableError:
             self.counts.rejected += 1
             return
-        if not any(identifiers for _, identifiers, _ in sightings):
-            self.counts.without_identifier += 1
-            return
         moment = at, sys.intern(event.source), event.event_id
-        for participant, sighting in zip(event.participants, sightings, strict=True):
-            if sighting[1]:
-                self._see(moment, sighting, participant.states)
-                key = f"{event.source}:{event.event_id}:{sighting[0]}".encode()
-                self._take_part(key, (sighting[1][0], sys.intern(participant.role), at))
+        usable = False
+        for index, (participant, (identifiers, traits)) in enumerate(zip(event.participants, sightings, strict=True)):
+            if identifiers:
+                usable = True
+                self._see(moment, index, identifiers, traits, participant.states)
+                self._take_part(f"{event.source}:{event.event_id}:{index}".encode(), (identifiers[0], sys.intern(participant.role), at))
+        if not usable:
+            self.counts.without_identifier += 1
         for one in event.memberships:
-            for member, group in zip(sightings[one.member][1][:1], sightings[one.group][1][:1], strict=False):
-                self._belong(moment, one, member, group)
+            member, group = sightings[one.member][0], sightings[one.group][0]
+            if member and group:
+                self._belong(moment, one, member[0], group[0])
 
     def expected(self) -> Expected:
         """Compute who is who from everything gathered."""
@@ -86,20 +87,24 @@ class Gathered:
             self._usable, self._identifiers, seen, self._links, entities, self._belongings, memberships, self._participants, self.counts
         )
 
-    def _sighting(self, index: int, participant: Participant) -> _Sighting:
+    def _sighting(self, participant: Participant) -> _Sighting:
         if len(participant.identifiers) > MOST_IDENTIFIERS:
             raise UnreadableError
-        found = {self._number(participant.entity, one.type, one.value) for one in participant.identifiers} - {-1}
-        if not found:
-            return index, (), {}
-        identifiers = (*found,) if len(found) == 1 else self._centre_first(found)
+        found = [self._number(participant.entity, one.type, one.value) for one in participant.identifiers]
+        identifiers = (found[0],) if len(found) == 1 else self._centre_first(set(found) - {-1})
+        if not identifiers or identifiers[0] < 0:
+            return (), {}
+        if not participant.traits:
+            return identifiers, {}
         try:
-            traits = {name: orjson.dumps(one, option=orjson.OPT_SORT_KEYS) for name, one in participant.traits.items() if one is not None}
-        except (orjson.JSONEncodeError, RecursionError) as error:
+            traits = {name: canonical(one) for name, one in participant.traits.items() if one is not None}
+        except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
             raise UnreadableError from error
-        return index, identifiers, traits
+        return identifiers, traits
 
     def _centre_first(self, found: set[int]) -> tuple[int, ...]:
+        if len(found) < 2:
+            return (*found,)
         centre = min(found, key=lambda number: (self._identifiers[number].priority, self._identifiers[number].digest))
         return (centre, *sorted(found - {centre}))
 
@@ -118,8 +123,7 @@ class Gathered:
             self._identifiers.append(name)
         return number
 
-    def _see(self, moment: Moment, sighting: _Sighting, states: dict[str, str]) -> None:
-        index, identifiers, traits = sighting
+    def _see(self, moment: Moment, index: int, identifiers: tuple[int, ...], traits: dict[str, bytes], states: dict[str, str]) -> None:
         link = self._links.get(identifiers)
         if link is None:
             link = self._links[identifiers] = Link(moment, hour(moment[0]))
@@ -134,10 +138,11 @@ class Gathered:
                 if name not in known or observed > known[name]:
                     known[name] = observed
         if states:
-            link.states = {*(link.states or ()), *((state, moment, index, value) for state, value in states.items())}
+            link.states = link.states or set()
+            link.states.update((state, moment, index, value) for state, value in states.items())
 
     def _keep(self, value: bytes) -> bytes:
-        """Hold every distinct value once, in a copy of its own size: what orjson gives occupies kilobytes."""
+        """Hold every distinct value once, in a copy of its own size: what an encoder gives occupies kilobytes."""
         return self._one.setdefault(value, bytes(memoryview(value)))
 
     def _take_part(self, key: bytes, part: Part) -> None:
@@ -165,10 +170,12 @@ def _read(value: bytes | None) -> tuple[Event, int]:
         event = decode_event(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError from error
-    places = range(len(event.participants))
     at = milliseconds(event.occurred_at)
-    if at is None or at < -YEAR_ONE or any(one.member not in places or one.group not in places for one in event.memberships):
+    if at is None or at < -YEAR_ONE:
         raise UnreadableError
+    for one in event.memberships:
+        if not (0 <= one.member < len(event.participants) and 0 <= one.group < len(event.participants)):
+            raise UnreadableError
     return event, at
 
 

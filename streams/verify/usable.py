@@ -17,6 +17,7 @@ from streams.verify.normal import normal_form
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _QUOTES = "\"'`"
+_LONGEST = 512
 _JUNK = frozenset(
     {"-1", "null", "none", "nil", "undefined", "nan", "anonymous", "guest", "unknown", "true", "false", "id", "email", "blank"}
     | {"distinct_id", "not_authenticated", "[object object]", "n/a"}
@@ -69,7 +70,7 @@ class Usable:
         if declared is None or value.strip() == "":
             return None
         form = declared.form(value)
-        if form == "" or any(_is_blocked(one.casefold(), declared) for one in (value.strip(), form)):
+        if not 0 < len(form) <= _LONGEST or any(_is_blocked(one.casefold(), declared) for one in (value.strip(), form)):
             return None
         return Name(entity_type, kind, form, self.digest(entity_type, kind, form), declared.priority)
 

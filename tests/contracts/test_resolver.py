@@ -207,7 +207,15 @@ async def test_traits_of_merged_entities_are_folded(resolver: Resolver) -> None:
 
 
 async def test_trait_values_come_back_as_they_were(resolver: Resolver) -> None:
-    odd = {"empty list": [], "empty object": {}, "long": 12345678901234567, "half": 0.5, "no": False, "text": "Zoë \n\u0000", "deep": {"b": [{}]}}
+    odd = {
+        "empty list": [],
+        "empty object": {},
+        "long": 12345678901234567,
+        "half": 0.5,
+        "no": False,
+        "text": "Zoë \n\u0000",
+        "deep": {"b": [{}]},
+    }
     await apply(resolver, event("e1", "9:00", person("device:a", traits=odd)))
     assert (await only(resolver))["traits"] == odd
 
@@ -294,7 +302,11 @@ async def test_a_membership_tells_the_latest_role(resolver: Resolver) -> None:
 async def test_an_ended_membership_tells_since_when_and_until_when(resolver: Resolver) -> None:
     def member(event_id: str, when: str, *, ended: bool) -> Any:
         return event(
-            event_id, when, person("user_id:u"), group("domain:x.example"), memberships=[Membership(0, 1, None if ended else "owner", ended)]
+            event_id,
+            when,
+            person("user_id:u"),
+            group("domain:x.example"),
+            memberships=[Membership(0, 1, None if ended else "owner", ended)],
         )
 
     await apply(resolver, member("e2", "12:30", ended=True), member("e1", "9:00", ended=False), member("e0", "8:00", ended=True))

@@ -12,7 +12,9 @@ from tests.histories import apply, batch, documents, event, group, person, writt
 from tests.telling import Topics, drain
 
 STORY = [
-    event("e1", "9:00", person("user_id:u1", "device:a", traits={"plan": "free"}), group("shop:s1"), memberships=[Membership(0, 1, "owner")]),
+    event(
+        "e1", "9:00", person("user_id:u1", "device:a", traits={"plan": "free"}), group("shop:s1"), memberships=[Membership(0, 1, "owner")]
+    ),
     event("e2", "8:00", person("user_id:u2", "device:b", states={"life": "lead"})),
     event("e3", "10:00", person("device:a", "device:b", traits={"plan": "paid"})),
     event("e4", "7:00", person("device:b")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from resolvers.instant import write_instant
@@ -14,13 +16,15 @@ STEP_MS = 1_900_000
 _LONG = "é" * 40
 
 user_ids = st.integers(0, 5).map(lambda n: Identifier("user_id", f"u{n}"))
-emails = st.sampled_from([f"{name}@x.example" for name in ("ann", "ANN", " bob", "cy", "shared", f"{_LONG}")]).map(lambda v: Identifier("email", v))
+emails = st.sampled_from([f"{name}@x.example" for name in ("ann", "ANN", " bob", "cy", "shared", f"{_LONG}")]).map(
+    lambda v: Identifier("email", v)
+)
 devices = st.integers(0, 6).map(lambda n: Identifier("device", f"d{n}"))
 junk = st.sampled_from([Identifier("email", "shared@office.example"), Identifier("device", "N/A"), Identifier("shoe_size", "43")])
 domains = st.sampled_from(["a.example", "https://www.A.example/x", "b.example", "c.example"]).map(lambda v: Identifier("domain", v))
 shops = st.integers(0, 3).map(lambda n: Identifier("shop", f"s{n}"))
 
-trait_values = st.sampled_from(["a", "b", "", 1, 1.0, True, None, [], {}, {"z": 1, "a": [2]}])
+trait_values: st.SearchStrategy[Any] = st.sampled_from(["a", "b", "", 1, 1.0, True, None, [], {}, {"z": 1, "a": [2]}])
 traits = st.dictionaries(st.sampled_from(["name", "plan", "1"]), trait_values, max_size=2)
 states = st.dictionaries(st.sampled_from(["life", "plan"]), st.sampled_from(["on", "off"]), max_size=1)
 roles = st.sampled_from([None, "", "owner", "admin"])

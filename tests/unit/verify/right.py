@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from streams.verify.compacted import TopicRecord
-from streams.verify.dump import Dump, Fact, Fold, LinkRecord, ListHeads, Node, Pair, Part
+from streams.verify.dump import Dump
 from streams.verify.expected import Belonging, Expected, Role
 from streams.verify.instants import written
+from streams.verify.packed import Fact, Fold, LinkRecord, ListHeads, Node, Pair, Part
 from streams.verify.usable import founding_digest, link_digest
 
 SHARDS = 2

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import msgpack
 
-from streams.verify.dump import Dump, Fold, LinkRecord, ListHeads, Node, Pair, Part
+from streams.verify.dump import Dump
 from streams.verify.instants import YEAR_ONE
+from streams.verify.packed import Fold, LinkRecord, ListHeads, Node, Pair, Part
 
 AT = 1_704_067_200_000
 LATER = (AT + YEAR_ONE).to_bytes(7, "big")

@@ -1,0 +1,174 @@
+"""Packed records: how one record of each kind in Redis is read, for checking.
+
+Written from docs/reference/redis-layout.md, apart from the scripts that write them. Times become epoch times again on
+the way. Neighbours: `dump` puts what is read together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgpack
+
+from streams.verify.expected import Moment
+from streams.verify.instants import HOUR, YEAR_ONE
+
+YEAR_ONE_HOURS = YEAR_ONE // HOUR
+_NUMBER = 5
+
+Fact = tuple[Moment, bytes]
+"""(event, value): a trait's JSON, or a membership's role."""
+
+
+class Node(NamedTuple):
+    """An identifier in the graph."""
+
+    parent: int
+    next: int
+    first: int
+    last: int
+    first_link: int
+    head: int
+    told: int
+    code: int
+    digest: bytes
+
+
+class Part(NamedTuple):
+    """The entity of a root."""
+
+    founder: int
+    first: int
+    last: int
+    size: int
+    counts: dict[int, int]
+    listed: list[int]
+
+
+class LinkRecord(NamedTuple):
+    """Identifiers seen together; `members` are (node, that node's next link), the centre first."""
+
+    first: int
+    last: int
+    members: list[tuple[int, int]]
+    source: str
+    event_id: str
+    traits: dict[str, Fact]
+
+
+class Pair(NamedTuple):
+    """Sightings of a membership between two nodes, its place in both lists, and the founders it was told under."""
+
+    latest: Fact
+    ended: bool
+    active: Fact | None
+    next_group: int
+    next_member: int
+    told: tuple[bytes, bytes]
+
+
+class Fold(NamedTuple):
+    """What the memberships topic says of two entities."""
+
+    latest: Fact
+    ended: bool
+    active: Fact | None
+
+
+class ListHeads(NamedTuple):
+    """Where a node's lists of memberships begin, and how long they are."""
+
+    groups: int
+    group_count: int
+    members: int
+    member_count: int
+
+
+def numbers(packed: bytes) -> list[int]:
+    """Read numbers of five bytes each."""
+    return [int.from_bytes(packed[at : at + _NUMBER], "big") for at in range(0, len(packed), _NUMBER)]
+
+
+def _cut(packed: bytes, *sizes: int) -> list[int]:
+    """Read unsigned numbers of the given sizes, the first byte the highest."""
+    found, at = [], 0
+    for size in sizes:
+        found.append(int.from_bytes(packed[at : at + size], "big"))
+        at += size
+    return found
+
+
+def parse_node(packed: bytes) -> Node:
+    """Read a record of `n`: 53 bytes."""
+    parent, following, first, last, first_link, head, told, code = _cut(packed, 5, 5, 7, 4, 5, 5, 5, 1)
+    return Node(parent, following, first - YEAR_ONE, last - YEAR_ONE_HOURS, first_link, head, told, code, packed[37:53])
+
+
+def parse_part(packed: bytes) -> Part:
+    """Read a record of `p`: 45 bytes, 6 for each identifier type, 5 for each identifier listed."""
+    founder, first, last, size = _cut(packed, 5, 7, 4, 5)
+    types = packed[44]
+    counts = {packed[at]: numbers(packed[at + 1 : at + 6])[0] for at in range(45, 45 + 6 * types, 6)}
+    return Part(founder, first - YEAR_ONE, last - YEAR_ONE_HOURS, size, counts, numbers(packed[45 + 6 * types :]))
+
+
+def parse_link(packed: bytes) -> LinkRecord:
+    """Read a record of `k`: 13 bytes, 10 for each member, then msgpack."""
+    first, last, size = _cut(packed, 7, 4, 2)
+    flat = numbers(packed[13 : 13 + 10 * size])
+    source, event_id, traits = _unpacked(packed[13 + 10 * size :])
+    return LinkRecord(
+        first - YEAR_ONE,
+        last - YEAR_ONE_HOURS,
+        list(zip(flat[::2], flat[1::2], strict=True)),
+        text(source),
+        text(event_id),
+        _traits(traits),
+    )
+
+
+def parse_traits(packed: bytes) -> dict[str, Fact]:
+    """Read a record of `t`."""
+    return _traits(_unpacked(packed))
+
+
+def parse_pair(packed: bytes) -> Pair:
+    """Read a record of `m`."""
+    latest, ended, active, next_group, next_member, person, group = _unpacked(packed)
+    return Pair(_fact(latest), ended == 1, _fact(active) if active else None, next_group, next_member, (person, group))
+
+
+def parse_fold(packed: bytes) -> Fold:
+    """Read a record of `r`."""
+    latest, ended, active = _unpacked(packed)
+    return Fold(_fact(latest), ended == 1, _fact(active) if active else None)
+
+
+def parse_heads(packed: bytes) -> ListHeads:
+    """Read a record of `q`."""
+    return ListHeads(*_cut(packed, 5, 4, 5, 4))
+
+
+def parse_state(packed: bytes) -> tuple[str, Moment, int, str]:
+    """Read a member of a set `o`."""
+    state, at, source, event_id, index, value = _unpacked(packed)
+    return text(state), (at - YEAR_ONE, text(source), text(event_id)), index, text(value)
+
+
+def _unpacked(packed: bytes) -> Any:  # noqa: ANN401 - whatever was packed
+    return msgpack.unpackb(packed, raw=True, strict_map_key=False)
+
+
+def text(raw: bytes) -> str:
+    """Read text, which may hold what UTF-8 has no word for."""
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _fact(packed: list[Any]) -> Fact:
+    at, source, event_id, value = packed
+    return (at - YEAR_ONE, text(source), text(event_id)), value
+
+
+def _traits(packed: dict[bytes, list[Any]] | list[Any]) -> dict[str, Fact]:
+    """Lua writes an empty table as an empty list."""
+    return {text(name): _fact(fact) for name, fact in packed.items()} if isinstance(packed, dict) else {}
