@@ -8,7 +8,7 @@ from typing import Any
 from resolvers.entity import MembershipView, entity_document, identifier_document, membership_document, merged_document
 from resolvers.port import OutputRecord
 from resolvers.redis_rows import Rows, entity_type_of, read_membership
-from resolvers.timeline import changes, ending, membership_changes, timeline_record
+from resolvers.timeline import changes, ending, joinings, membership_changes, timeline_record
 
 
 def compose(rows: Rows, taken: Iterable[list[Any]]) -> Iterator[OutputRecord]:
@@ -36,7 +36,8 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
             entity_type, survivor = entity_type_of(row[2]), rows.entity_id(row[1], row[2])
             entity_id = rows.entity_id(digest, row[2])
             document = merged_document(entity_id, entity_type, survivor)
-            told = [ending(survivor, *(merge.event for merge in rows.merges(notes, b"-")[-1:]))]
+            last = (merge.event for merge in rows.merges(notes, b"-")[-1:])
+            told = [*joinings(rows.merges(notes, b"+")), ending(survivor, *last)]
         case _:
             return
     yield OutputRecord("entities", entity_id, document)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from resolvers.errors import Rejected
-from resolvers.instant import read_instant
+from resolvers.instant import EARLIEST_MS, read_instant
 from resolvers.rules import Rules
 from resolvers.sighting import Evidence, MembershipSighting, Sighting, Usable
 
@@ -70,6 +70,8 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
         occurred_at = read_instant(event.occurred_at)
     except ValueError as error:
         raise Rejected(f"occurred_at {event.occurred_at!r} is not an RFC 3339 time: {error}") from error
+    if occurred_at < EARLIEST_MS:
+        raise Rejected(f"occurred_at {event.occurred_at!r} lies before the year 1")
     sightings: list[Sighting] = []
     places: dict[int, int] = {}
     for index, participant in enumerate(event.participants):

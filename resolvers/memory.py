@@ -6,11 +6,11 @@ Everything else, entities and their ids above all, is computed from that evidenc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-import orjson
+import msgspec
 
 from resolvers.entity import (
     LISTED_IDENTIFIERS,
@@ -30,7 +30,10 @@ from resolvers.port import Applied, Backlog, OutputRecord, Round
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting, Usable
-from resolvers.timeline import Merge, changes, ending, timeline_record
+from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record
+
+Views = dict[str, EntityView | MembershipView]
+"""By key: an entity id, or `person id:group id`."""
 
 Observation = tuple[str, int, str, str, int, str]
 """A state seen: (state, event time, source, event id, participant, value)."""
@@ -78,7 +81,7 @@ class MemoryResolver:
         self._positions: dict[tuple[str, int], Position] = {}
         self._issued: dict[str, str] = {}
         self._told: dict[tuple[str, str], dict[str, Any]] = {}
-        self._told_views: dict[str, EntityView] = {}
+        self._told_views: Views = {}
         self._merges: dict[str, list[Merge]] = {}
         self._rounds: dict[int, Round] = {}
         self._taken: dict[int, tuple[Any, ...]] = {}
@@ -176,22 +179,36 @@ class MemoryResolver:
         if not dirty:
             return None
         number = max(self._numbers.get(shard, 0), floor) + 1
-        views, chosen = self.world().entities, sorted(dirty)[:limit]
+        world, chosen = self.world(), sorted(dirty)[:limit]
+        views: Views = {**world.entities, **{f"{person}:{group}": view for (person, group), view in world.memberships.items()}}
         records = [OutputRecord(topic, key, now.get((topic, key))) for topic, key in chosen]
-        records += [line for topic, key in chosen if topic == "entities" for line in self._timeline(key, now[topic, key], views.get(key))]
+        records += [line for topic, key in chosen for line in self._timeline(topic, key, now.get((topic, key)), views.get(key))]
         self._numbers[shard] = number
         self._rounds[shard] = Round(shard, number, tuple(records))
         self._taken[shard] = (now, views, chosen)
         return self._rounds[shard]
 
-    def _timeline(self, key: str, document: dict[str, Any], view: EntityView | None) -> Iterator[OutputRecord]:
-        told = (
-            list(changes(self._told_views.get(key), view, self._merges.get(key, ())))
-            if view
-            else [ending(document["merged_into"])]
-        )
+    def _timeline(
+        self, topic: str, key: str, document: dict[str, Any] | None, view: EntityView | MembershipView | None
+    ) -> Iterator[OutputRecord]:
+        """Tell what changed of a key since it was told last."""
+        before, merges = self._told_views.get(key), self._merges.get(key, ())
+        entity_id = key.partition(":")[0]
+        told: Iterable[Change] = ()
+        if topic == "memberships":
+            told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view))
+        elif isinstance(view, EntityView):
+            told = changes(cast("EntityView | None", before), view, merges)
+        elif topic == "entities" and document:
+            told = [*joinings(merges), ending(document["merged_into"])]
         for change in told:
-            yield OutputRecord("timeline", key, timeline_record(key, document["entity_type"], change))
+            yield OutputRecord("timeline", entity_id, timeline_record(entity_id, self._type_of(entity_id), change))
+
+    def _type_of(self, entity_id: str) -> str:
+        digest = founder_of(entity_id)
+        return next(
+            usable.identifier.entity_type for link in self._links.values() for usable in link.identifiers if usable.digest == digest
+        )
 
     async def keep(self, shard: int, number: int, payload: bytes) -> None:
         """Store the bytes of a taken round."""
@@ -204,7 +221,7 @@ class MemoryResolver:
                 self._told[topic, key] = now[topic, key]
             else:
                 self._told.pop((topic, key))
-            if topic == "entities":
+            if topic != "identifiers":
                 self._merges.pop(key, None)
                 self._told_views.pop(key, None)
                 if key in views:
@@ -250,7 +267,7 @@ class MemoryResolver:
 
 def _differ(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
     """Say whether two documents are written differently; to Python 1, 1.0 and True are equal."""
-    return one is not other and orjson.dumps(one) != orjson.dumps(other)
+    return one is not other and msgspec.json.encode(one) != msgspec.json.encode(other)
 
 
 def _components(links: dict[bytes, Link]) -> Iterator[list[Link]]:

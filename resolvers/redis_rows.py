@@ -11,11 +11,11 @@ import msgspec
 
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.identifier import Identifier, entity_id
-from resolvers.instant import HOUR_MS
+from resolvers.instant import EARLIEST_MS, HOUR_MS
 from resolvers.rules import Rules
 from resolvers.timeline import Merge
 
-BIAS_MS = 62_135_596_800_000
+BIAS_MS = -EARLIEST_MS
 """From the year 1 to the epoch, a whole number of hours."""
 
 BIAS_HOURS = BIAS_MS // HOUR_MS

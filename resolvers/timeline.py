@@ -39,11 +39,16 @@ def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = (
     """Tell how an entity came from `old` (None: it was not living) to `new`, in a fixed order."""
     if old is None:
         yield Change("entity.created", new.founder.event, {"founder": _named(new.founder.identifier.type, new.founder.identifier.value)})
+    yield from joinings(merges)
+    yield from _identifier_changes(old, new)
+    yield from _trait_changes(old, new)
+
+
+def joinings(merges: Sequence[Merge]) -> Iterator[Change]:
+    """Tell which ids an entity absorbed, and by which links; also of one that was absorbed itself before it was told."""
     for merge in merges:
         link = [_named(kind, value) for kind, value in merge.identifiers]
         yield Change("entity.merged", merge.event, {"absorbed_id": merge.absorbed_id, "link": link})
-    yield from _identifier_changes(old, new)
-    yield from _trait_changes(old, new)
 
 
 def ending(merged_into: str, event: Fact = NOBODY) -> Change:

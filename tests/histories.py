@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
+import msgspec
 
 from resolvers.evidence import evidence_of
 from resolvers.port import Applied, Resolver
@@ -92,7 +92,8 @@ async def entities(resolver: Resolver, entity_type: str | None = None) -> list[d
 
 def written(found: Documents) -> bytes:
     """Write documents as bytes that are equal for equal documents."""
-    return orjson.dumps(sorted([topic, key, document] for (topic, key), document in found.items()), option=orjson.OPT_SORT_KEYS)
+    rows = [[topic, key, found[topic, key]] for topic, key in sorted(found)]
+    return msgspec.json.encode(rows, order="deterministic")
 
 
 def values(document: Mapping[str, Any]) -> set[str]:

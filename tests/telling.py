@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+import msgspec
 
 from resolvers.port import OutputRecord, Resolver, Round
 from tests.histories import Documents, written
@@ -56,7 +56,7 @@ class Topics:
 
     def write(self, number: int, payload: bytes) -> None:
         """Take a round's bytes in, as Kafka would after the commit."""
-        for topic, key, value in orjson.loads(payload):
+        for topic, key, value in msgspec.json.decode(payload):
             if topic == "timeline":
                 assert value["entity_id"] == key
                 self.timeline.setdefault(key, Told()).fold(value["kind"], value["data"])
@@ -88,7 +88,7 @@ class Topics:
 
 def payload_of(round_: Round) -> bytes:
     """Write a round's bytes."""
-    return orjson.dumps([_row(record) for record in round_.records])
+    return msgspec.json.encode([_row(record) for record in round_.records])
 
 
 def _row(record: OutputRecord) -> list[Any]:

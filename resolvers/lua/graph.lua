@@ -58,8 +58,6 @@ local function retell_membership(b)
   end
 end
 
-local function retell_identifier(n) mark_identifier(n) end
-
 local sweeps = {} -- {name, first node, node to stop at} to be appended to the queue of sweeps
 
 -- Retell the run of `count` nodes from `start` to `last`, which were a circle of their own until now. A sweep ends
@@ -71,7 +69,7 @@ local function retell(start, last, count)
   end
   local n = node(start)
   for _ = 1, count do
-    retell_identifier(n)
+    mark_identifier(n)
     local q = list_of(n.id)
     if q.group_count + q.member_count > INLINE then
       sweeps[#sweeps + 1] = { struct.pack('>I5B', n.id, 1), n.id, n.next }
@@ -212,7 +210,7 @@ local function flush()
   for id, n in pairs(nodes) do
     if n.dirty then
       local key, field = page('n', id)
-      redis.call('HSET', key, field, struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest))
+      redis.call('HSET', key, field, struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.code, n.digest))
     end
   end
   for id, l in pairs(links) do

@@ -9,7 +9,7 @@
 
 local BASE = KEYS[1]
 local META = BASE .. ':meta'
-local NODE = '>I5I5I7I4I5I5I5Bc16'
+local NODE = '>I5I5I7I4I5I5Bc16'
 local PART = '>I5I7I4I5I7c16B'
 local LINK = '>I7I4I2'
 
@@ -51,7 +51,7 @@ local function node(id)
   local raw = redis.call('HGET', key, field)
   if not raw then return nil end
   n = { id = id }
-  n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest = struct.unpack(NODE, raw)
+  n.parent, n.next, n.first, n.last, n.flink, n.head, n.code, n.digest = struct.unpack(NODE, raw)
   nodes[id] = n
   return n
 end

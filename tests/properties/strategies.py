@@ -24,7 +24,7 @@ junk = st.sampled_from([Identifier("email", "shared@office.example"), Identifier
 domains = st.sampled_from(["a.example", "https://www.A.example/x", "b.example", "c.example"]).map(lambda v: Identifier("domain", v))
 shops = st.integers(0, 3).map(lambda n: Identifier("shop", f"s{n}"))
 
-trait_values: st.SearchStrategy[Any] = st.sampled_from(["a", "b", "", 1, 1.0, True, None, [], {}, {"z": 1, "a": [2]}])
+trait_values: st.SearchStrategy[Any] = st.sampled_from(["a", "b", "", 1, 1.0, True, None, [], {}, {"z": 1, "a": [2]}, 2**70, 1e300])
 traits = st.dictionaries(st.sampled_from(["name", "plan", "1"]), trait_values, max_size=2)
 states = st.dictionaries(st.sampled_from(["life", "plan"]), st.sampled_from(["on", "off"]), max_size=1)
 roles = st.sampled_from([None, "", "owner", "admin"])

@@ -1,0 +1,85 @@
+"""Progress: looking at working workers many times a second, and what a row of looks says about their pace.
+
+Invariant: time is counted from the last look that saw nothing done to the first that saw all of it done, so
+that starting a worker is not part of a rate. Neighbours: `stages` says what counts as done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from resolvers.errors import NexusError
+from streams.bench.meters import Meters, Used
+from streams.bench.report import Rate
+
+LOOK_SECONDS = 0.1
+STALLED_SECONDS = 60.0
+TENTHS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far the work is: units done, whether any was begun, and whether nothing is left."""
+
+    done: int
+    begun: bool
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: when, how far, and what was used by then."""
+
+    at: float
+    state: State
+    used: Used
+
+
+async def watch(state: Callable[[], Awaitable[State]], meters: Meters, check: Callable[[], None]) -> list[Look]:
+    """Look until nothing is left. `check` raises if a worker has ended. Raises NexusError when nothing moves any more."""
+    looks: list[Look] = []
+    moved = time.monotonic()
+    while True:
+        looks.append(Look(time.monotonic(), await state(), await meters.read()))
+        if looks[-1].state.finished:
+            return looks
+        check()
+        if len(looks) < 2 or looks[-1].state != looks[-2].state:
+            moved = time.monotonic()
+        elif time.monotonic() - moved > STALLED_SECONDS:
+            raise NexusError(f"nothing has moved for {STALLED_SECONDS:g} s: {looks[-1].state}")
+        await asyncio.sleep(max(0.0, looks[-1].at + LOOK_SECONDS - time.monotonic()))
+
+
+def rate_of(name: str, unit: str, count: int, looks: Sequence[Look], peak_mib: float | None = None) -> Rate:
+    """Read a rate off the looks."""
+    begin, end = looks[_begin(looks)], looks[-1]
+    cpu = end.used.per_unit_us(begin.used, count)
+    return Rate(name, unit, count, end.at - begin.at, cpu, peak_mib, tenths(looks, count))
+
+
+def _begin(looks: Sequence[Look]) -> int:
+    """Find the last look before anything was begun."""
+    return max(0, next((index for index, look in enumerate(looks) if look.state.begun), len(looks)) - 1)
+
+
+def tenths(looks: Sequence[Look], count: int) -> tuple[float, ...]:
+    """Give the seconds that each tenth of `count` units took, reading between two looks as if work went evenly."""
+    rows = [(look.at, look.state.done) for look in looks[_begin(looks) :]]
+    moments = [_moment(rows, count * part / TENTHS) for part in range(TENTHS + 1)]
+    return tuple(after - before for before, after in pairwise(moments))
+
+
+def _moment(rows: Sequence[tuple[float, int]], done: float) -> float:
+    """Find when so much was done."""
+    before = rows[0]
+    for row in rows:
+        if row[1] >= done:
+            rest = row[1] - before[1]
+            return row[0] if not rest else before[0] + (row[0] - before[0]) * (done - before[1]) / rest
+        before = row
+    return before[0]

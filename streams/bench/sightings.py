@@ -1,0 +1,78 @@
+"""Sightings without Kafka: evidence applied to the graph in Redis call by call, for what an event costs as one entity grows.
+
+Neighbours: `benchmarks/redis_cost.py` tells more stories, with memory and the cost of output keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from redis.asyncio import Redis
+
+from resolvers.evidence import evidence_of
+from resolvers.instant import write_instant
+from resolvers.redis_graph import RedisResolver
+from resolvers.rules import Rules
+from resolvers.sighting import Batch, Evidence, Position
+from streams.bench.meters import script_seconds
+from streams.bench.progress import TENTHS
+from streams.bench.report import Growth, growth_of
+from streams.events import Event, Identifier, Participant
+from streams.portions import EVENTS
+from streams.settings import EntitySettings, IdentifierSettings
+
+BIRTH_MS = 1_700_000_000_000
+RULES = Rules.from_settings(
+    {"person": EntitySettings(identifiers={kind: IdentifierSettings() for kind in ("user_id", "email", "device")}, size=10_000_000)},
+    b"benchmark-key",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A named row of events: the identifiers that event number i sees together."""
+
+    name: str
+    seen: Callable[[int], tuple[tuple[str, str], ...]]
+
+    def evidence(self, events: int) -> Iterator[Evidence]:
+        """Give the evidence of so many events, a second apart."""
+        for number in range(events):
+            participant = Participant("person", "", [Identifier(kind, value) for kind, value in self.seen(number)])
+            moment = write_instant(BIRTH_MS + number * 1_000)
+            yield evidence_of(RULES, Event(f"e{number}", "bench", "seen", moment, participants=[participant]))
+
+
+REPEATED = Story(
+    "four identifiers seen together, again and again",
+    lambda _: (("user_id", "u"), ("email", "a@b.example"), ("device", "d"), ("device", "e")),
+)
+CHAIN = Story("a chain that becomes one entity", lambda number: (("email", f"e{number}"), ("email", f"e{number + 1}")))
+
+
+async def grow(url: str, space: str, story: Story, events: int) -> Growth:
+    """Tell a story in a space of its own, which is deleted afterwards; Redis's time in scripts per event, by tenths."""
+    resolver = RedisResolver(url, RULES, space)
+    redis = Redis.from_url(url)
+    try:
+        await resolver.open()
+        evidence, seconds = story.evidence(events), []
+        for part in range(1, TENTHS + 1):
+            tenth = islice(evidence, events * part // TENTHS - events * (part - 1) // TENTHS)
+            before = await script_seconds(redis)
+            await _tell(resolver, tenth, events * (part - 1) // TENTHS)
+            seconds.append(await script_seconds(redis) - before)
+        return growth_of(story.name, "Redis time", events, seconds)
+    finally:
+        await resolver.drop()
+        await resolver.close()
+        await redis.aclose()
+
+
+async def _tell(resolver: RedisResolver, evidence: Iterator[Evidence], offset: int) -> None:
+    """Apply evidence in calls of the size that the resolve stage makes."""
+    while chunk := tuple(islice(evidence, EVENTS)):
+        await resolver.apply(Batch("events", 0, offset, Position(offset + len(chunk)), chunk))
+        offset += len(chunk)

@@ -1,0 +1,80 @@
+"""`nexus bench`: events per second, by stage and end to end, beside plain aiokafka in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import ConfigOption, JsonOption
+from streams.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from streams.bench import Report, Sizes
+    from streams.settings import Settings
+
+RESULTS = Path("benchmarks/results")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("bench")(bench)
+
+
+def bench(
+    records: Annotated[int | None, typer.Option(min=1_000, help="Source records of the stream; else 60,000, quick 6,000.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes: whether it runs, not how fast.")] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", metavar="DIR", help=f"Keep the report in this folder; else in {RESULTS} where it is there and not --quick."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the pipeline: each stage alone, all of it, how it grows, how long an entity takes; all beside plain aiokafka.
+
+    A Kafka and a Redis of its own are started and stopped again, unless the settings name addresses; there it uses
+    topics and spaces of its own and deletes them. Entities and sources are the benchmark's. Takes some minutes.
+    """
+    from dataclasses import replace  # noqa: PLC0415 - keeps `nexus --help` quick
+
+    from streams.bench import FULL, QUICK, write_report  # noqa: PLC0415
+    from streams.cli.bench_report import told  # noqa: PLC0415
+    from streams.log import set_up_log  # noqa: PLC0415
+    from streams.settings import load_settings  # noqa: PLC0415
+
+    set_up_log()
+    sizes = QUICK if quick else FULL
+    report = _held(load_settings(config), replace(sizes, records=records or sizes.records), "quick" if quick else "bench")
+    if results is None and RESULTS.is_dir() and not quick:
+        results = RESULTS
+    if results is not None:
+        say(f"kept in {write_report(report, results)}")
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for line in told(report):
+            print(line)
+
+
+def _held(settings: Settings, sizes: Sizes, what: str) -> Report:
+    """Make a run in a folder of its own, which stays only when something went wrong, for its logs."""
+    from streams.bench import hold  # noqa: PLC0415
+
+    directory = Path(tempfile.mkdtemp(prefix="nexus-bench-"))
+    try:
+        report = asyncio.run(hold(settings, directory, sizes, what, say))
+    except Exception:
+        say(f"the logs of the workers are in {directory}")
+        raise
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    shutil.rmtree(directory, ignore_errors=True)
+    return report

@@ -1,0 +1,63 @@
+"""What a run of the benchmark measured, as tables in Markdown: to read on a terminal and to keep in a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streams.bench import Growth, Latency, Rate, Report
+
+_RATES = ("what", "units", "a second", "of copy", "worker µs", "Redis µs", "in scripts", "Kafka µs", "MiB")
+_GROWTH = ("what", "events", "first tenth µs", "middle µs", "last tenth µs", "last/first", "last/middle")
+
+
+def told(report: Report) -> Iterator[str]:
+    """Give the lines of a report."""
+    machine = report.machine
+    yield f"{machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, {machine.system}, load {machine.load:g} at the start"
+    yield f"Python {machine.python}, {machine.kafka}, {machine.redis}, {machine.libraries}"
+    yield f"{report.began}, {report.seconds:.0f} s, {', '.join(f'{count:,} {name}' for name, count in report.sizes.items())}"
+    yield ""
+    yield from table(_RATES, (_rate(report, rate) for rate in report.rates))
+    yield "CPU times are microseconds per unit."
+    yield ""
+    yield from table(_GROWTH, map(_grown, report.growth))
+    if report.latency is not None:
+        yield ""
+        yield _latency(report.latency)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lay out a table: the first column to the left, figures to the right."""
+    listed = [head, *rows]
+    widths = [max(len(row[column]) for row in listed) for column in range(len(head))]
+    for number, row in enumerate(listed):
+        cells = [
+            cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield f"| {' | '.join(cells)} |"
+        if number == 0:
+            yield f"|{'|'.join('-' * (width + 2) if not column else '-' * (width + 1) + ':' for column, width in enumerate(widths))}|"
+
+
+def _rate(report: Report, rate: Rate) -> tuple[str, ...]:
+    part, cpu = report.of_copy(rate), rate.cpu_us
+    figures = (_figure(cpu.get(name)) for name in ("worker", "redis", "redis_scripts", "kafka"))
+    share = "" if part is None else f"{part:.2f}"
+    return rate.name, f"{rate.count:,} {rate.unit}", f"{rate.per_second:,.0f}", share, *figures, _figure(rate.peak_mib)
+
+
+def _grown(one: Growth) -> tuple[str, ...]:
+    costs = (f"{cost:.1f}" for cost in (one.first_us, one.middle_us, one.last_us))
+    return f"{one.name} ({one.of})", f"{one.events:,}", *costs, f"{one.last_to_first:.2f}", f"{one.last_to_middle:.2f}"
+
+
+def _latency(one: Latency) -> str:
+    at = f"at {one.records_per_second:,.0f} records a second"
+    figures = f"p50 {one.p50_ms:.0f} ms, p90 {one.p90_ms:.0f} ms, p99 {one.p99_ms:.0f} ms, most {one.most_ms:.0f} ms"
+    return f"From sending a record to holding its entity, {at}: {figures} ({one.probes} probes)."
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"

@@ -1,0 +1,64 @@
+"""Scripts: every file says what it takes and gives, and replies with the words that are read."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from resolvers.scripts import _PRELUDES, Bounds, Reply, source_of
+
+LUA = {
+    path.name.removesuffix(".lua"): path.read_text(encoding="utf-8")
+    for path in (files("resolvers") / "lua").iterdir()
+    if path.name.endswith(".lua")
+}
+PRELUDES = {name for needed in _PRELUDES.values() for name in needed}
+WORD = re.compile(r"'([A-Z]{2,})'")
+
+
+def replied(source: str) -> set[str]:
+    """Find the words that a script's replies start with."""
+    return set(re.findall(r"return \{ ?'([A-Z]+)'", source))
+
+
+def test_every_file_is_a_command_or_a_prelude() -> None:
+    assert set(LUA) == set(_PRELUDES) | PRELUDES
+    assert not set(_PRELUDES) & PRELUDES
+
+
+def test_the_words_of_the_scripts_are_the_words_that_are_read() -> None:
+    assert set().union(*(replied(source) for source in LUA.values())) == {word.value.decode() for word in Reply}
+
+
+@pytest.mark.parametrize("command", sorted(_PRELUDES))
+def test_a_command_says_what_it_takes_gives_and_costs(command: str) -> None:
+    header = LUA[command].split("\n\n", 1)[0]
+    assert all(line.startswith("--") for line in header.splitlines())
+    for part in ("-- KEYS[1]", "-- REPLY", "-- Cost"):
+        assert f"\n{part}" in header, f"{command}.lua's header lacks {part}"
+
+
+@pytest.mark.parametrize("command", sorted(_PRELUDES))
+def test_a_command_documents_the_words_it_replies_with_and_every_argument(command: str) -> None:
+    header, body = LUA[command].split("\n\n", 1)
+    reply = header[header.index("-- REPLY") :]
+    assert set(WORD.findall(reply)) == replied(body)
+    assert set(re.findall(r"ARGV\[\d\]", body)) <= set(re.findall(r"ARGV\[\d\]", header))
+
+
+@pytest.mark.parametrize("name", sorted(LUA))
+def test_strings_are_never_compared_in_the_order_of_the_locale(name: str) -> None:
+    assert "table.sort(" not in re.sub(r"table\.sort\(\w+, \w+\)", "", LUA[name])
+
+
+@pytest.mark.parametrize("name", sorted(PRELUDES))
+def test_a_prelude_says_what_it_is(name: str) -> None:
+    assert LUA[name].startswith("-- ")
+    assert "repended" in LUA[name].split("\n\n", 1)[0]
+
+
+def test_a_source_starts_with_the_shebang_and_the_bounds() -> None:
+    lines = source_of("apply", Bounds(inline=7, listed=9)).splitlines()
+    assert lines[:2] == ["#!lua", "local INLINE, LISTED = 7, 9"]

@@ -1,0 +1,111 @@
+"""The timeline: two states in, what changed out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
+from resolvers.identifier import Identifier
+from resolvers.timeline import Change, Merge, changes, ending, membership_changes, timeline_record
+
+E1, E2 = Fact(1_000, "crm", "e1"), Fact(2_000, "web", "e2")
+EMAIL = SeenIdentifier(Identifier("person", "email", "a@b.example"), b"1" * 16, 1_000, 0, E1)
+DEVICE = SeenIdentifier(Identifier("person", "device", "d"), b"2" * 16, 2_000, 0, E2)
+
+
+def view(*identifiers: SeenIdentifier, **traits: Fact) -> EntityView:
+    return EntityView("per_a", "person", 1_000, 0, identifiers, len(identifiers), traits)
+
+
+def told(*found: Change) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(one.kind, one.event.event_id, one.data) for one in found]
+
+
+def test_a_new_entity_is_created_with_its_identifiers_and_traits() -> None:
+    assert told(*changes(None, view(EMAIL, DEVICE, plan=Fact(2_000, "web", "e2", b'"paid"')))) == [
+        ("entity.created", "e1", {"founder": {"type": "email", "value": "a@b.example"}}),
+        ("identifier.added", "e1", {"type": "email", "value": "a@b.example", "first_seen": "1970-01-01T00:00:01.000Z"}),
+        ("identifier.added", "e2", {"type": "device", "value": "d", "first_seen": "1970-01-01T00:00:02.000Z"}),
+        ("trait.changed", "e2", {"trait": "plan", "old": None, "new": "paid"}),
+    ]
+
+
+def test_only_what_changed_is_told() -> None:
+    old = view(EMAIL, name=Fact(1_000, "crm", "e1", b'"Ann"'), plan=Fact(1_000, "crm", "e1", b"1"))
+    new = view(EMAIL, DEVICE, name=Fact(2_000, "web", "e2", b'"Ann"'), plan=Fact(2_000, "web", "e2", b"true"))
+    assert told(*changes(old, new)) == [
+        ("identifier.added", "e2", {"type": "device", "value": "d", "first_seen": "1970-01-01T00:00:02.000Z"}),
+        ("trait.changed", "e2", {"trait": "plan", "old": 1, "new": True}),
+    ]
+
+
+def test_nothing_changed_tells_nothing() -> None:
+    assert list(changes(view(EMAIL), view(EMAIL))) == []
+
+
+def test_what_is_gone_is_told() -> None:
+    assert told(*changes(view(EMAIL, DEVICE, plan=Fact(2_000, "web", "e2", b"1")), view(EMAIL))) == [
+        ("identifier.removed", "e1", {"type": "device", "value": "d"}),
+        ("trait.changed", "e2", {"trait": "plan", "old": 1, "new": None}),
+    ]
+
+
+def test_a_merge_names_the_absorbed_id_and_the_link() -> None:
+    (merged,) = told(*changes(view(EMAIL), view(EMAIL), [Merge("per_b", E2, (("email", "a@b.example"), ("device", "d")))]))
+    assert merged == (
+        "entity.merged",
+        "e2",
+        {"absorbed_id": "per_b", "link": [{"type": "email", "value": "a@b.example"}, {"type": "device", "value": "d"}]},
+    )
+
+
+def test_an_id_that_ended_names_what_it_became() -> None:
+    assert told(ending("per_a", E2)) == [("entity.merged", "e2", {"merged_into": "per_a"})]
+
+
+def membership(role: bytes = b"owner", *, ended: bool = False, event: Fact = E1) -> MembershipView:
+    latest = Fact(event.occurred_at, event.source, event.event_id, role)
+    return MembershipView("per_a", "grp_b", latest, ended, None if ended else latest)
+
+
+def test_a_membership_starts_changes_and_ends() -> None:
+    assert told(*membership_changes(None, membership())) == [("membership.started", "e1", {"group_id": "grp_b", "role": "owner"})]
+    assert told(*membership_changes(membership(), membership(b"admin", event=E2))) == [
+        ("membership.changed", "e2", {"group_id": "grp_b", "role": "admin", "old_role": "owner"})
+    ]
+    assert told(*membership_changes(membership(), membership(b"", ended=True, event=E2))) == [
+        ("membership.ended", "e2", {"group_id": "grp_b", "role": None})
+    ]
+    assert told(*membership_changes(membership(ended=True), membership(event=E2))) == [
+        ("membership.started", "e2", {"group_id": "grp_b", "role": "owner"})
+    ]
+
+
+def test_a_membership_seen_again_tells_nothing() -> None:
+    assert list(membership_changes(membership(), membership(event=E2))) == []
+    assert list(membership_changes(None, membership(ended=True))) == []
+    assert list(membership_changes(None, None)) == []
+
+
+def test_a_membership_that_went_to_another_key_has_ended_here() -> None:
+    assert told(*membership_changes(membership(), None)) == [
+        ("membership.ended", "e1", {"group_id": "grp_b", "role": "owner", "moved": True})
+    ]
+    assert list(membership_changes(membership(ended=True), None)) == []
+
+
+def test_a_record_names_the_entity_and_the_event() -> None:
+    assert timeline_record("per_a", "person", Change("entity.created", E1, {"x": 1})) == {
+        "entity_id": "per_a",
+        "entity_type": "person",
+        "kind": "entity.created",
+        "occurred_at": "1970-01-01T00:00:01.000Z",
+        "event_id": "e1",
+        "source": "crm",
+        "data": {"x": 1},
+    }
+
+
+def test_a_change_without_an_event_says_so() -> None:
+    found = timeline_record("per_a", "person", ending("per_b"))
+    assert (found["event_id"], found["source"]) == (None, None)
