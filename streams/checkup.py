@@ -34,7 +34,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the settings alone; imports the adapters that they name."""
-    return [_identity_key(settings), *_sources(settings)]
+    return [_identity_key(settings), *_sources(settings), *_not_applied(settings)]
 
 
 def _identity_key(settings: Settings) -> Finding:
@@ -57,6 +57,19 @@ def _sources(settings: Settings) -> Iterator[Finding]:
         else:
             yield Finding("ok", what, f"{source.topic} is read by {source.adapter}")
         yield from _undeclared(what, source, settings)
+
+
+def _not_applied(settings: Settings) -> Iterator[Finding]:
+    """Name what the settings may say and this version does not do."""
+    for name, entity in settings.entities.items():
+        for kind, one in entity.identifiers.items():
+            for guard in ("limit", "hub"):
+                if getattr(one, guard) is not None:
+                    yield Finding("warning", f"entities.{name}.identifiers.{kind}.{guard}", "is kept and not applied yet: nothing is refused by it")
+        if "size" in entity.model_fields_set:
+            yield Finding("warning", f"entities.{name}.size", "is kept and not applied yet: nothing is refused by it")
+    if settings.states:
+        yield Finding("warning", "states", "are kept and not derived yet; states that participants carry are recorded with their evidence")
 
 
 def _undeclared(what: str, source: SourceSettings, settings: Settings) -> Iterator[Finding]:

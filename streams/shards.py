@@ -32,6 +32,12 @@ LONGEST_IDLE_SECONDS = 0.05
 FENCED_SECONDS = 1.0
 SWEEP_KEYS = 1_000
 SWEEP_IDLE_SECONDS = 0.2
+SWEEP_BELOW = 2_000
+"""Output keys that may wait to be told while a sweep adds to them."""
+
+SWEEP_AT_LEAST_SECONDS = 2.0
+"""However busy the shards are, a sweep goes on by a piece after this long."""
+
 
 
 class CommittedRounds:
@@ -142,12 +148,20 @@ class ShardSource(Service):
 
     @Service.task
     async def _sweep(self) -> None:
-        """Mark what wide effects made dirty, piece by piece."""
+        """Mark what wide effects made dirty, piece by piece, as fast as the shards tell it.
+
+        While they are behind, sweeps wait: what changes again meanwhile is then told once instead of every time.
+        """
+        held_back = 0.0
         while not self.should_stop:
-            left = await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds)
-            if left:
+            backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds)
+            pause = FIRST_IDLE_SECONDS if backlog.sweeps else SWEEP_IDLE_SECONDS
+            if backlog.sweeps and (backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):
+                await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds)
                 self._dirty.set()
-            await self.sleep(FIRST_IDLE_SECONDS if left else SWEEP_IDLE_SECONDS)
+                held_back = 0.0
+            held_back += pause
+            await self.sleep(pause)
 
     async def _tend(self, held: Held) -> None:
         """Give one shard turn after turn until it is taken away."""

@@ -40,7 +40,7 @@ end
 
 local function create_node(entry, l, event)
   local id = number('nodes')
-  local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, code = entry[2], digest = entry[1], dirty = true }
+  local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, told = 0, code = entry[2], digest = entry[1], dirty = true }
   nodes[id], known[n.digest] = n, id
   created[#created + 1] = { n, entry[3] }
   parts[id] = {

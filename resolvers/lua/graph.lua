@@ -58,6 +58,11 @@ local function retell_membership(b)
   end
 end
 
+-- A node that was last taken under the founder that it has now, or is dirty still, needs no telling.
+local function retell_identifier(n)
+  if n.told ~= part(find(n)).founder then mark_identifier(n) end
+end
+
 local sweeps = {} -- {name, first node, node to stop at} to be appended to the queue of sweeps
 
 -- Retell the run of `count` nodes from `start` to `last`, which were a circle of their own until now. A sweep ends
@@ -69,7 +74,7 @@ local function retell(start, last, count)
   end
   local n = node(start)
   for _ = 1, count do
-    mark_identifier(n)
+    retell_identifier(n)
     local q = list_of(n.id)
     if q.group_count + q.member_count > INLINE then
       sweeps[#sweeps + 1] = { struct.pack('>I5B', n.id, 1), n.id, n.next }
@@ -210,7 +215,7 @@ local function flush()
   for id, n in pairs(nodes) do
     if n.dirty then
       local key, field = page('n', id)
-      redis.call('HSET', key, field, struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.code, n.digest))
+      redis.call('HSET', key, field, pack_node(n))
     end
   end
   for id, l in pairs(links) do

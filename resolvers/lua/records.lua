@@ -9,7 +9,7 @@
 
 local BASE = KEYS[1]
 local META = BASE .. ':meta'
-local NODE = '>I5I5I7I4I5I5Bc16'
+local NODE = '>I5I5I7I4I5I5I5Bc16'
 local PART = '>I5I7I4I5I7c16B'
 local LINK = '>I7I4I2'
 
@@ -41,8 +41,12 @@ local function fact_less(a, b) -- facts: {time, source, event id, value}
 end
 
 -- Nodes: one identifier each. `next` closes a circle over the nodes of a part; `flink` is the link of its first event,
--- `head` the newest link it is in, `told` the node that founded its entity when it was last marked dirty.
+-- `head` the newest link it is in, `told` the node that founded its entity when a round last took it.
 local nodes = {}
+
+local function pack_node(n)
+  return struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest)
+end
 
 local function node(id)
   local n = nodes[id]
@@ -51,7 +55,7 @@ local function node(id)
   local raw = redis.call('HGET', key, field)
   if not raw then return nil end
   n = { id = id }
-  n.parent, n.next, n.first, n.last, n.flink, n.head, n.code, n.digest = struct.unpack(NODE, raw)
+  n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest = struct.unpack(NODE, raw)
   nodes[id] = n
   return n
 end

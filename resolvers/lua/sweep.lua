@@ -18,7 +18,7 @@ local done = false
 for _ = 1, tonumber(ARGV[1]) do
   local n = node(at)
   if phase == 0 then
-    mark_identifier(n)
+    retell_identifier(n)
     phase, cursor = 1, list_of(at).groups
   elseif phase == 1 and cursor ~= 0 then
     local b = belonging(at, cursor)

@@ -18,13 +18,17 @@ local shard = ARGV[1]
 local round, inflight = BASE .. ':round:' .. shard, BASE .. ':inflight:' .. shard
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', tonumber(redis.call('HGET', round, 'number')) } end
 
-local rows, taken, read, limit, budget = {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
+local rows, taken, retold, read, limit, budget = {}, {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
 
 local function row_of(key, told, noted)
   local kind, digest = string.sub(key, 1, 1), string.sub(key, 2)
   if kind == 'i' then
     local n = node_of(digest)
     local founder = node(part(find(n)).founder)
+    if n.told ~= founder.id then
+      n.told = founder.id
+      retold[#retold + 1] = n
+    end
     return { 'i', founder.digest, code_name(founder.code), identifier_row(n, true) }
   elseif kind == 'm' then
     return { 'm', told, membership_row(digest) }
@@ -51,6 +55,10 @@ while #taken < limit and read < budget do
 end
 if #taken == 0 then return { 'NONE' } end
 
+for _, n in ipairs(retold) do
+  local key, field = page('n', n.id)
+  redis.call('HSET', key, field, pack_node(n))
+end
 local number = math.max(tonumber(redis.call('HGET', round, 'number') or '0'), tonumber(ARGV[3])) + 1
 for _, t in ipairs(taken) do
   redis.call('HDEL', BASE .. ':dirty:' .. shard, t[1])

@@ -50,9 +50,8 @@ class Ground:
             "space": f"{run.space}-{name}",
             "topics": run.topics.model_copy(update={"prefix": prefix}),
             "sources": {source: run.sources[source]},
-            "worker": run.worker.model_copy(update={"stages": list(stages)}),
         }
-        settings = run.model_copy(update=changed)
+        settings = with_stages(run.model_copy(update=changed), stages)
         self.sites.append(settings)
         await ensure_topics(settings)
         return settings
@@ -117,6 +116,11 @@ def _settings(named: Settings, addresses: Addresses) -> Settings:
         "redis": named.redis.model_copy(update={"url": addresses.redis_url}),
     }
     return isolated(named.model_copy(update=changed), f"bench-{secrets.token_hex(4)}")
+
+
+def with_stages(settings: Settings, stages: Sequence[str]) -> Settings:
+    """Give the same settings for a worker with these stages."""
+    return settings.model_copy(update={"worker": settings.worker.model_copy(update={"stages": list(stages)})})
 
 
 async def dropped(settings: Settings) -> None:

@@ -13,48 +13,54 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-_SCRIPTS = ("evalsha", "eval", "fcall")
+PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """CPU seconds used since the processes began; `scripts` is the time that Redis spent in scripts."""
+    """CPU seconds used so far. `bench` is this process, `machine` all processes of the machine together."""
 
-    worker: float | None
-    redis: float | None
-    scripts: float | None
-    kafka: float | None
+    worker: float | None = None
+    redis: float | None = None
+    kafka: float | None = None
+    bench: float | None = None
+    machine: float | None = None
 
     def per_unit_us(self, before: Used, count: int) -> dict[str, float | None]:
         """Give the microseconds per unit that were used since `before`."""
-        return {
-            "worker": _per_unit(before.worker, self.worker, count),
-            "redis": _per_unit(before.redis, self.redis, count),
-            "redis_scripts": _per_unit(before.scripts, self.scripts, count),
-            "kafka": _per_unit(before.kafka, self.kafka, count),
-        }
+        pairs = {"worker": (before.worker, self.worker), "redis": (before.redis, self.redis), "kafka": (before.kafka, self.kafka)}
+        return {who: None if one is None or two is None else (two - one) * 1e6 / max(1, count) for who, (one, two) in pairs.items()}
 
+    def others_cores(self, before: Used, seconds: float) -> float | None:
+        """Give how many cores were busy with what is no part of the run; None where the machine does not tell."""
+        if self.machine is None or before.machine is None:
+            return None
+        ours = sum((two or 0.0) - (one or 0.0) for one, two in zip(before.parts(), self.parts(), strict=True))
+        return max(0.0, (self.machine - before.machine - ours) / max(seconds, 1e-9))
 
-def _per_unit(before: float | None, after: float | None, count: int) -> float | None:
-    return None if before is None or after is None else (after - before) * 1e6 / max(1, count)
+    def parts(self) -> tuple[float | None, ...]:
+        """Give what the parts of the run have used."""
+        return self.worker, self.redis, self.kafka, self.bench
 
 
 class Meters:
-    """Reads what the given processes and servers have used. `kafka` is the broker's process, where it is known."""
+    """Reads what processes and servers have used. `kafka` is the broker's process, where it is known."""
 
     def __init__(self, redis: Redis, workers: Sequence[int], kafka: int | None) -> None:
+        """`workers` are processes other than this one; without any, this one does the work."""
         self._redis = redis
         self._workers = workers
         self._kafka = kafka
 
     async def read(self) -> Used:
         """Read all meters once."""
-        cpu = await self._redis.info("cpu")
+        own = cpu_seconds(os.getpid(), children=False)
         return Used(
-            _total([cpu_seconds(pid) for pid in self._workers]),
-            float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"]),
-            await script_seconds(self._redis),
+            _total([cpu_seconds(pid) for pid in self._workers]) if self._workers else own,
+            await redis_cpu_seconds(self._redis),
             None if self._kafka is None else cpu_seconds(self._kafka),
+            own if self._workers else None,
+            machine_cpu_seconds(),
         )
 
     def peak_mib(self) -> float | None:
@@ -63,30 +69,40 @@ class Meters:
         return max(peaks, default=None)
 
 
-async def script_seconds(redis: Redis) -> float:
-    """Give the time that a Redis has spent in scripts."""
-    stats = await redis.info("commandstats")
-    return float(sum(stats.get(f"cmdstat_{name}", {}).get("usec", 0) for name in _SCRIPTS)) / 1e6
-
-
 def _total(parts: Sequence[float | None]) -> float | None:
     known = [part for part in parts if part is not None]
     return sum(known) if parts and len(known) == len(parts) else None
 
 
-def cpu_seconds(pid: int, proc: Path = Path("/proc")) -> float | None:
-    """Give the CPU time of a process and of its living children; None where the system does not tell."""
+async def redis_cpu_seconds(redis: Redis) -> float:
+    """Give the CPU time of a Redis: unlike its time in commands, it does not grow while others hold the processor."""
+    cpu = await redis.info("cpu")
+    return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
+
+
+def cpu_seconds(pid: int, proc: Path = PROC, *, children: bool = True) -> float | None:
+    """Give the CPU time of a process, with its living children unless told otherwise; None where the system does not tell."""
     try:
         fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
         ticks = int(fields[11]) + int(fields[12])  # utime and stime: fields 14 and 15 of proc(5)
-        children = [int(child) for task in (proc / str(pid) / "task").glob("*/children") for child in task.read_text().split()]
+        listed = [int(child) for task in (proc / str(pid) / "task").glob("*/children") for child in task.read_text().split()]
     except (OSError, IndexError, ValueError):
         return None
     own = ticks / os.sysconf("SC_CLK_TCK")
-    return own + sum(cpu_seconds(child, proc) or 0.0 for child in children)
+    return own + sum(cpu_seconds(child, proc) or 0.0 for child in listed) if children else own
 
 
-def peak_mib(pid: int, proc: Path = Path("/proc")) -> float | None:
+def machine_cpu_seconds(proc: Path = PROC) -> float | None:
+    """Give the time that all processors were busy, stolen time included; None where the system does not tell."""
+    try:
+        fields = [int(field) for field in (proc / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+        user, nice, system, _, _, irq, softirq, steal = fields
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(pid: int, proc: Path = PROC) -> float | None:
     """Give the largest resident memory that a process has had; None where the system does not tell."""
     try:
         lines = (proc / str(pid) / "status").read_text().splitlines()

@@ -14,11 +14,10 @@ from itertools import pairwise
 
 from resolvers.errors import NexusError
 from streams.bench.meters import Meters, Used
-from streams.bench.report import Rate
+from streams.bench.report import TENTHS, Growth, Rate, growth_of
 
 LOOK_SECONDS = 0.1
 STALLED_SECONDS = 60.0
-TENTHS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,20 @@ async def watch(state: Callable[[], Awaitable[State]], meters: Meters, check: Ca
 def rate_of(name: str, unit: str, count: int, looks: Sequence[Look], peak_mib: float | None = None) -> Rate:
     """Read a rate off the looks."""
     begin, end = looks[_begin(looks)], looks[-1]
-    cpu = end.used.per_unit_us(begin.used, count)
-    return Rate(name, unit, count, end.at - begin.at, cpu, peak_mib, tenths(looks, count))
+    seconds = end.at - begin.at
+    cpu, others = end.used.per_unit_us(begin.used, count), end.used.others_cores(begin.used, seconds)
+    return Rate(name, unit, count, seconds, cpu, others, peak_mib)
+
+
+def growths_of(name: str, count: int, looks: Sequence[Look]) -> list[Growth]:
+    """Read off the looks how the time and the CPU time of a unit changed from tenth to tenth."""
+    worked = looks[_begin(looks) :]
+    time_rows = [(look.at, look.state.done) for look in worked]
+    cpu_rows = [((look.used.worker or 0.0) + (look.used.redis or 0.0), look.state.done) for look in worked]
+    return [
+        growth_of(name, "wall time", count, tenths(time_rows, count)),
+        growth_of(name, "CPU of worker and Redis", count, tenths(cpu_rows, count)),
+    ]
 
 
 def _begin(looks: Sequence[Look]) -> int:
@@ -67,15 +78,17 @@ def _begin(looks: Sequence[Look]) -> int:
     return max(0, next((index for index, look in enumerate(looks) if look.state.begun), len(looks)) - 1)
 
 
-def tenths(looks: Sequence[Look], count: int) -> tuple[float, ...]:
-    """Give the seconds that each tenth of `count` units took, reading between two looks as if work went evenly."""
-    rows = [(look.at, look.state.done) for look in looks[_begin(looks) :]]
+def tenths(rows: Sequence[tuple[float, int]], count: int) -> tuple[float, ...]:
+    """Give the seconds that each tenth of `count` units took; a row is a reading of a clock and the units done by then.
+
+    Between two readings work is taken to have gone evenly.
+    """
     moments = [_moment(rows, count * part / TENTHS) for part in range(TENTHS + 1)]
     return tuple(after - before for before, after in pairwise(moments))
 
 
 def _moment(rows: Sequence[tuple[float, int]], done: float) -> float:
-    """Find when so much was done."""
+    """Find the reading at which so much was done."""
     before = rows[0]
     for row in rows:
         if row[1] >= done:

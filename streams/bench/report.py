@@ -16,15 +16,16 @@ import orjson
 
 from streams.bench.machine import Machine
 
-COPY = "copy"
-"""The measurement that others are compared with."""
+TENTHS = 10
+"""Parts that a run is cut into to see whether an event's cost grows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
     """How fast something was done. `cpu_us` is CPU time per unit, by who spent it.
 
-    `tenths` are the seconds that each tenth of the units took.
+    `others_cores` is how many cores were busy with something else meanwhile; `copied_per_second` what plain aiokafka
+    copied right before and after.
     """
 
     name: str
@@ -32,35 +33,45 @@ class Rate:
     count: int
     seconds: float
     cpu_us: Mapping[str, float | None] = field(default_factory=dict)
+    others_cores: float | None = None
     peak_mib: float | None = None
-    tenths: tuple[float, ...] = ()
+    copied_per_second: float | None = None
 
     @property
     def per_second(self) -> float:
         """Give the units done in a second."""
         return self.count / max(self.seconds, 1e-9)
 
+    @property
+    def of_copy(self) -> float | None:
+        """Give the rate as a part of plain copying in the same minute; None for a unit that is not copied."""
+        return self.per_second / self.copied_per_second if self.copied_per_second and self.unit != "output keys" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What an event cost in the first, the middle and the last tenth of a run, in microseconds `of` something."""
+    """What an event cost in each tenth of a run, in microseconds `of` something."""
 
     name: str
     of: str
     events: int
-    first_us: float
-    middle_us: float
-    last_us: float
+    tenths_us: tuple[float, ...]
 
     @property
     def last_to_first(self) -> float:
         """Give how many times the first tenth's cost the last one costs."""
-        return self.last_us / max(self.first_us, 1e-9)
+        return self.tenths_us[-1] / max(self.tenths_us[0], 1e-9)
 
     @property
     def last_to_middle(self) -> float:
         """Give how many times the middle tenths' cost the last one costs: free of the warming up at the start."""
-        return self.last_us / max(self.middle_us, 1e-9)
+        return self.tenths_us[-1] / max(self.middle_us, 1e-9)
+
+    @property
+    def middle_us(self) -> float:
+        """Give the mean cost of the two tenths in the middle."""
+        half = len(self.tenths_us) // 2
+        return (self.tenths_us[half - 1] + self.tenths_us[half]) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +99,20 @@ class Report:
     growth: tuple[Growth, ...]
     latency: Latency | None = None
 
-    def of_copy(self, rate: Rate) -> float | None:
-        """Give a rate as a part of plain copying in the same run; None for units that are not copied."""
-        copies = [one for one in self.rates if one.name.startswith(COPY)]
-        if rate.unit not in {"records", "events"} or not copies:
-            return None
-        seconds = sum(one.seconds for one in copies)
-        return rate.per_second / (sum(one.count for one in copies) / max(seconds, 1e-9))
-
     def as_json(self) -> dict[str, Any]:
         """Give the report with what follows from its figures, rounded to what they can tell."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         for row, rate in zip(plain["rates"], self.rates, strict=True):
-            row |= {"per_second": rate.per_second, "of_copy": self.of_copy(rate)}
+            row |= {"per_second": rate.per_second, "of_copy": rate.of_copy}
         for row, one in zip(plain["growth"], self.growth, strict=True):
             row |= {"last_to_first": one.last_to_first, "last_to_middle": one.last_to_middle}
         rounded: dict[str, Any] = _rounded(plain)
         return rounded
 
 
-def growth_of(name: str, of: str, events: int, tenths: Sequence[float]) -> Growth:
-    """Read the growth off the seconds that each tenth of the events took."""
-    us = [seconds / (events / len(tenths)) * 1e6 for seconds in tenths]
-    half = len(us) // 2
-    return Growth(name, of, events, us[0], (us[half - 1] + us[half]) / 2, us[-1])
+def growth_of(name: str, of: str, events: int, seconds: Sequence[float]) -> Growth:
+    """Make a growth of the seconds that each tenth of the events took."""
+    return Growth(name, of, events, tuple(one * 1e6 / (events / len(seconds)) for one in seconds))
 
 
 def write_report(report: Report, directory: Path) -> Path:

@@ -1,23 +1,23 @@
 """One run: every measurement in turn, on one ground, in one order.
 
-Plain copying comes first and last, because machines that are shared change their pace. Neighbours: `nexus bench` asks
+Plain copying comes before and after every other measurement, because machines that are shared change their pace. Neighbours: `nexus bench` asks
 for a run and shows its report.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from streams.bench.ground import Ground, Say, dropped, ground
+from streams.bench.ground import Ground, Say, dropped, ground, with_stages
 from streams.bench.latency import latency
 from streams.bench.machine import this_machine
-from streams.bench.plain_copy import copy
-from streams.bench.report import COPY, Growth, Latency, Rate, Report, growth_of
+from streams.bench.plain_copy import copy, send_by_send
+from streams.bench.report import Growth, Latency, Rate, Report
 from streams.bench.sightings import CHAIN, REPEATED, grow
-from streams.bench.stages import adapt, end_to_end, publish, resolve, resolve_and_publish, shift
+from streams.bench.stages import Measured, adapt, end_to_end, publish, resolve, resolve_and_publish, shift
 from streams.bench.stream import product_records, segment_records
 from streams.settings import Settings
 from streams.times import format_time
@@ -64,53 +64,67 @@ class _Run:
         self._ground = made
         self._sizes = sizes
         self._say = say
+        self._copies: list[Rate] = []
 
     async def all(self) -> None:
         """Measure."""
         self._say(f"writing {self._sizes.records:,} source records, twice")
         await self._ground.fill("product", product_records(self._sizes.records))
         await self._ground.fill("segment", segment_records(self._sizes.records))
-        self._add(await copy(self._ground, COPY))
+        self._said(await copy(self._ground, "plain aiokafka, send by send", send_by_send))
+        await self._copy()
         await self._adapt()
         await self._stages()
         await self._end_to_end()
-        self._add(await copy(self._ground, f"{COPY} again"))
+        self.rates.insert(0, together(self._copies))
         await self._sightings()
 
-    def _add(self, rate: Rate) -> None:
+    async def _copy(self) -> float:
+        """Copy plainly, and give the rate."""
+        self._copies.append(await copy(self._ground, "plain aiokafka, in batches"))
+        return self._copies[-1].per_second
+
+    async def _add(self, measured: Measured) -> None:
+        """Keep a rate, beside that of plain copying right before and right after."""
+        around = (self._copies[-1].per_second + await self._copy()) / 2
+        self._said(replace(measured.rate, copied_per_second=around))
+
+    def _said(self, rate: Rate) -> None:
         self.rates.append(rate)
         self._say(f"{rate.name}: {rate.per_second:,.0f} {rate.unit} a second")
 
     async def _adapt(self) -> None:
         """Adapt both sources; what comes of the products is the log that the next measurements read."""
-        self._add(await adapt(self._ground, await self._ground.site("adapt", ["adapt"]), "adapt, `mapping`"))
+        await self._add(await adapt(self._ground, await self._ground.site("adapt", ["adapt"]), "adapt, `mapping`"))
         segment = await self._ground.site("segment", ["adapt"], "segment", fresh_log=True)
-        self._add(await adapt(self._ground, segment, "adapt, `segment`"))
+        await self._add(await adapt(self._ground, segment, "adapt, `segment`"))
 
     async def _stages(self) -> None:
         alone = await self._ground.site("alone", ["resolve"])
-        self._add(await resolve(self._ground, alone))
-        self.growth.append(growth_of("resolve", "wall time", self.rates[-1].count, self.rates[-1].tenths))
-        self._add(await publish(self._ground, alone.model_copy(update={"worker": alone.worker.model_copy(update={"stages": ["publish"]})})))
+        resolved = await resolve(self._ground, alone)
+        self.growth += resolved.growth
+        await self._add(resolved)
+        await self._add(await publish(self._ground, with_stages(alone, ["publish"])))
         await dropped(alone)
         both = await self._ground.site("both", ["resolve", "publish"])
-        self._add(await resolve_and_publish(self._ground, both))
+        await self._add(await resolve_and_publish(self._ground, both))
         await dropped(both)
 
     async def _end_to_end(self) -> None:
-        """Measure two workers first: the latency's records, which come after one worker's, are not theirs to do."""
+        """Measure two workers first: the records of the latency come after one worker's, and are not theirs to do."""
         two = await self._ground.site("two", ALL, fresh_log=True)
         async with shift(self._ground, two, workers=2) as at_work:
             pair = await end_to_end(at_work, "end to end, 2 workers")
+        await self._add(pair)
         await dropped(two)
         one = await self._ground.site("one", ALL, fresh_log=True)
         async with shift(self._ground, one) as at_work:
-            self._add(await end_to_end(at_work, "end to end, 1 worker"))
-            single = self.rates[-1]
-            self.growth.append(growth_of("end to end, 1 worker", "wall time", single.count, single.tenths))
-            self._add(pair)
+            single = await end_to_end(at_work, "end to end, 1 worker")
+            self.growth += single.growth
+            await self._add(single)
             self._say(f"sending {self._sizes.probes} probes")
-            self.latency = await latency(at_work, self._sizes.probes, single.per_second * LATENCY_SHARE, self._sizes.records)
+            pace = single.rate.per_second * LATENCY_SHARE
+            self.latency = await latency(at_work, self._sizes.probes, pace, self._sizes.records)
         await dropped(one)
 
     async def _sightings(self) -> None:
@@ -118,3 +132,11 @@ class _Run:
             space = f"{self._ground.settings.space}-{word}"
             self._say(f"{story.name}: {self._sizes.sightings:,} events")
             self.growth.append(await grow(self._ground.settings.redis.url, space, story, self._sizes.sightings))
+
+
+def together(copies: Sequence[Rate]) -> Rate:
+    """Give the copy whose rate is in the middle, named with the range of all."""
+    ordered = sorted(copies, key=lambda one: one.per_second)
+    rates = [one.per_second for one in ordered]
+    name = f"{ordered[0].name}, {len(copies)} times: {rates[0]:,.0f} to {rates[-1]:,.0f}"
+    return replace(ordered[len(ordered) // 2], name=name)

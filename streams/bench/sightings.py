@@ -16,9 +16,8 @@ from resolvers.instant import write_instant
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Evidence, Position
-from streams.bench.meters import script_seconds
-from streams.bench.progress import TENTHS
-from streams.bench.report import Growth, growth_of
+from streams.bench.meters import redis_cpu_seconds
+from streams.bench.report import TENTHS, Growth, growth_of
 from streams.events import Event, Identifier, Participant
 from streams.portions import EVENTS
 from streams.settings import EntitySettings, IdentifierSettings
@@ -53,7 +52,7 @@ CHAIN = Story("a chain that becomes one entity", lambda number: (("email", f"e{n
 
 
 async def grow(url: str, space: str, story: Story, events: int) -> Growth:
-    """Tell a story in a space of its own, which is deleted afterwards; Redis's time in scripts per event, by tenths."""
+    """Tell a story in a space of its own, which is deleted afterwards; Redis's CPU time per event, by tenths."""
     resolver = RedisResolver(url, RULES, space)
     redis = Redis.from_url(url)
     try:
@@ -61,10 +60,10 @@ async def grow(url: str, space: str, story: Story, events: int) -> Growth:
         evidence, seconds = story.evidence(events), []
         for part in range(1, TENTHS + 1):
             tenth = islice(evidence, events * part // TENTHS - events * (part - 1) // TENTHS)
-            before = await script_seconds(redis)
+            before = await redis_cpu_seconds(redis)
             await _tell(resolver, tenth, events * (part - 1) // TENTHS)
-            seconds.append(await script_seconds(redis) - before)
-        return growth_of(story.name, "Redis time", events, seconds)
+            seconds.append(await redis_cpu_seconds(redis) - before)
+        return growth_of(story.name, "CPU of Redis", events, seconds)
     finally:
         await resolver.drop()
         await resolver.close()

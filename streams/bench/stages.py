@@ -20,8 +20,8 @@ from resolvers.redis_graph import RedisResolver
 from streams import kafka
 from streams.bench.ground import Ground
 from streams.bench.meters import Meters
-from streams.bench.progress import State, rate_of, watch
-from streams.bench.report import Rate
+from streams.bench.progress import State, growths_of, rate_of, watch
+from streams.bench.report import Growth, Rate
 from streams.crew import Worker
 from streams.graph import open_graph
 from streams.settings import Settings
@@ -84,6 +84,14 @@ class Shift:
             worker.check()
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What watching a shift gave."""
+
+    rate: Rate
+    growth: Sequence[Growth]
+
+
 @asynccontextmanager
 async def gauging(settings: Settings) -> AsyncIterator[Gauge]:
     """Connect a gauge to a site whose topics exist."""
@@ -111,7 +119,7 @@ async def shift(ground: Ground, settings: Settings, workers: int = 1) -> AsyncIt
             await asyncio.gather(*(worker.stop() for worker in started))
 
 
-async def adapt(ground: Ground, settings: Settings, name: str) -> Rate:
+async def adapt(ground: Ground, settings: Settings, name: str) -> Measured:
     """Measure the adapt stage alone, until the offsets of the raw topic's end are committed."""
     async with shift(ground, settings) as at_work:
         total = await at_work.gauge.raw_total()
@@ -123,7 +131,7 @@ async def adapt(ground: Ground, settings: Settings, name: str) -> Rate:
         return await _measured(at_work, name, "records", total, state)
 
 
-async def resolve(ground: Ground, settings: Settings) -> Rate:
+async def resolve(ground: Ground, settings: Settings) -> Measured:
     """Measure the resolve stage alone; the outbox fills meanwhile."""
     async with shift(ground, settings) as at_work:
         total = await at_work.gauge.events_total()
@@ -135,7 +143,7 @@ async def resolve(ground: Ground, settings: Settings) -> Rate:
         return await _measured(at_work, "resolve", "events", total, state)
 
 
-async def publish(ground: Ground, settings: Settings) -> Rate:
+async def publish(ground: Ground, settings: Settings) -> Measured:
     """Measure the publish stage alone, on an outbox that holds everything: output keys told a second."""
     async with gauging(settings) as gauge:
         total = (await gauge.resolver.backlog()).dirty
@@ -148,7 +156,7 @@ async def publish(ground: Ground, settings: Settings) -> Rate:
         return await _measured(at_work, "publish", "output keys", total, state)
 
 
-async def resolve_and_publish(ground: Ground, settings: Settings) -> Rate:
+async def resolve_and_publish(ground: Ground, settings: Settings) -> Measured:
     """Measure both in one worker, until the event log is told on the topics."""
     async with shift(ground, settings) as at_work:
         total = await at_work.gauge.events_total()
@@ -161,7 +169,7 @@ async def resolve_and_publish(ground: Ground, settings: Settings) -> Rate:
         return await _measured(at_work, "resolve + publish", "events", total, state)
 
 
-async def end_to_end(at_work: Shift, name: str) -> Rate:
+async def end_to_end(at_work: Shift, name: str) -> Measured:
     """Measure all stages, from source records until the last of them is told on the topics. One record is one event."""
     total = await at_work.gauge.raw_total()
 
@@ -174,6 +182,6 @@ async def end_to_end(at_work: Shift, name: str) -> Rate:
     return await _measured(at_work, name, "records", total, state)
 
 
-async def _measured(at_work: Shift, name: str, unit: str, total: int, state: Callable[[], Awaitable[State]]) -> Rate:
+async def _measured(at_work: Shift, name: str, unit: str, total: int, state: Callable[[], Awaitable[State]]) -> Measured:
     looks = await watch(state, at_work.meters, at_work.check)
-    return rate_of(name, unit, total, looks, at_work.meters.peak_mib())
+    return Measured(rate_of(name, unit, total, looks, at_work.meters.peak_mib()), growths_of(name, total, looks))

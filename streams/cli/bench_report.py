@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from streams.bench import Growth, Latency, Rate, Report
 
-_RATES = ("what", "units", "a second", "of copy", "worker µs", "Redis µs", "in scripts", "Kafka µs", "MiB")
+_RATES = ("what", "units", "a second", "of copy", "worker µs", "Redis µs", "Kafka µs", "MiB", "others")
 _GROWTH = ("what", "events", "first tenth µs", "middle µs", "last tenth µs", "last/first", "last/middle")
+_LEGEND = "µs are CPU time per unit; MiB is a worker's peak; others is how many cores were busy with something else meanwhile."
 
 
 def told(report: Report) -> Iterator[str]:
@@ -19,8 +20,8 @@ def told(report: Report) -> Iterator[str]:
     yield f"Python {machine.python}, {machine.kafka}, {machine.redis}, {machine.libraries}"
     yield f"{report.began}, {report.seconds:.0f} s, {', '.join(f'{count:,} {name}' for name, count in report.sizes.items())}"
     yield ""
-    yield from table(_RATES, (_rate(report, rate) for rate in report.rates))
-    yield "CPU times are microseconds per unit."
+    yield from table(_RATES, map(_rate, report.rates))
+    yield _LEGEND
     yield ""
     yield from table(_GROWTH, map(_grown, report.growth))
     if report.latency is not None:
@@ -41,15 +42,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
             yield f"|{'|'.join('-' * (width + 2) if not column else '-' * (width + 1) + ':' for column, width in enumerate(widths))}|"
 
 
-def _rate(report: Report, rate: Rate) -> tuple[str, ...]:
-    part, cpu = report.of_copy(rate), rate.cpu_us
-    figures = (_figure(cpu.get(name)) for name in ("worker", "redis", "redis_scripts", "kafka"))
-    share = "" if part is None else f"{part:.2f}"
-    return rate.name, f"{rate.count:,} {rate.unit}", f"{rate.per_second:,.0f}", share, *figures, _figure(rate.peak_mib)
+def _rate(rate: Rate) -> tuple[str, ...]:
+    share = "" if rate.of_copy is None else f"{rate.of_copy:.3f}"
+    cpu = (_figure(rate.cpu_us.get(who)) for who in ("worker", "redis", "kafka"))
+    others = "" if rate.others_cores is None else f"{rate.others_cores:.1f}"
+    return rate.name, f"{rate.count:,} {rate.unit}", f"{rate.per_second:,.0f}", share, *cpu, _figure(rate.peak_mib), others
 
 
 def _grown(one: Growth) -> tuple[str, ...]:
-    costs = (f"{cost:.1f}" for cost in (one.first_us, one.middle_us, one.last_us))
+    costs = (f"{cost:.1f}" for cost in (one.tenths_us[0], one.middle_us, one.tenths_us[-1]))
     return f"{one.name} ({one.of})", f"{one.events:,}", *costs, f"{one.last_to_first:.2f}", f"{one.last_to_middle:.2f}"
 
 

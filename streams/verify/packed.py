@@ -29,6 +29,7 @@ class Node(NamedTuple):
     last: int
     first_link: int
     head: int
+    told: int
     code: int
     digest: bytes
 
@@ -98,9 +99,9 @@ def _cut(packed: bytes, *sizes: int) -> list[int]:
 
 
 def parse_node(packed: bytes) -> Node:
-    """Read a record of `n`: 48 bytes."""
-    parent, following, first, last, first_link, head, code = _cut(packed, 5, 5, 7, 4, 5, 5, 1)
-    return Node(parent, following, first - YEAR_ONE, last - YEAR_ONE_HOURS, first_link, head, code, packed[32:48])
+    """Read a record of `n`: 53 bytes."""
+    parent, following, first, last, first_link, head, told, code = _cut(packed, 5, 5, 7, 4, 5, 5, 5, 1)
+    return Node(parent, following, first - YEAR_ONE, last - YEAR_ONE_HOURS, first_link, head, told, code, packed[37:53])
 
 
 def parse_part(packed: bytes) -> Part:

@@ -86,3 +86,10 @@ def test_adapt_tells_events_and_rejections_line_by_line(config: Path, tmp_path: 
     assert "not valid JSON" in second["rejected"]
     assert result.stderr == "2 records: 1 events, 1 rejected\n"
     assert result.exit_code == 0
+
+
+def test_guards_that_are_not_applied_yet_are_named() -> None:
+    guarded = {"person": {"identifiers": {"user_id": {"limit": 1}, "device": {"hub": {"of": "user_id"}}}, "size": 50}}
+    found = {finding.what: finding.level for finding in examine(settings_from({"entities": guarded, "states": [{"name": "x"}]}))}
+    named = ["entities.person.identifiers.user_id.limit", "entities.person.identifiers.device.hub", "entities.person.size", "states"]
+    assert [found.get(what) for what in named] == ["warning"] * 4

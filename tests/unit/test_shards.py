@@ -9,6 +9,7 @@ from aiokafka.structs import TopicPartition
 
 from resolvers.errors import RedisUnavailable
 from resolvers.memory import MemoryResolver
+from resolvers.port import Backlog
 from resolvers.rules import Rules
 from streams.publish import ShardPublisher, ShardTurn, Turn
 from streams.shards import CommittedRounds, ShardSource, take_turn
@@ -52,10 +53,14 @@ class Sweeping(MemoryResolver):
     def __init__(self, sweeps: int = 0) -> None:
         super().__init__(Rules.from_settings({}, b"key"), 1)
         self.sweeps = sweeps
+        self.dirty = 0
 
     async def sweep(self, limit: int) -> int:
         self.sweeps = max(0, self.sweeps - 1)
         return self.sweeps
+
+    async def backlog(self) -> Backlog:
+        return Backlog(self.dirty, 0, self.sweeps)
 
 
 class Running:
@@ -150,6 +155,18 @@ async def test_a_fenced_shard_is_tried_again_as_long_as_it_is_held() -> None:
 async def test_sweeps_are_finished_piece_by_piece() -> None:
     async with running({}, sweeps=4) as now:
         resolver = cast("Sweeping", now.source._resolver)
+        await until(lambda: resolver.sweeps == 0)
+
+
+async def test_sweeps_wait_while_the_shards_are_behind() -> None:
+    async with running({}, sweeps=4) as now:
+        resolver = cast("Sweeping", now.source._resolver)
+        resolver.dirty = 10**6
+        left = resolver.sweeps
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert resolver.sweeps >= left - 1
+        resolver.dirty = 0
         await until(lambda: resolver.sweeps == 0)
 
 

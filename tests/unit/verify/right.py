@@ -32,7 +32,7 @@ def right_dump(expected: Expected) -> Dump:
             name, seen = expected.identifiers[number], expected.seen[number]
             first_link = next(one for one, link in dump.links.items() if (link.first, link.source, link.event_id) == seen.first)
             code = dump.codes[f"{name.entity_type}:{name.type}"]
-            node = Node(founder + 1, after + 1, seen.first[0], seen.last, first_link, heads[number], code, name.digest)
+            node = Node(founder + 1, after + 1, seen.first[0], seen.last, first_link, heads[number], seen.founder + 1, code, name.digest)
             dump.nodes[number + 1], dump.values[number + 1], dump.node_of[name.digest] = node, name.value, number + 1
         counts = Counter(dump.nodes[number + 1].code for number in entity.members)
         listed = [number + 1 for number in entity.members]

@@ -22,12 +22,12 @@ def packed(value: object) -> bytes:
     return bytes(msgpack.packb(value, use_bin_type=False))
 
 
-def test_a_node_is_48_bytes() -> None:
-    raw = number(1) + number(2) + LATER + HOUR + number(3) + number(4) + b"\x06" + DIGEST
+def test_a_node_is_53_bytes() -> None:
+    raw = number(1) + number(2) + LATER + HOUR + number(3) + number(4) + number(5) + b"\x06" + DIGEST
     dump = Dump()
     dump.read("n", "2", {b"\x07": raw})
-    assert len(raw) == 48
-    assert dump.nodes == {2 * 128 + 7: Node(1, 2, AT, AT // 3_600_000, 3, 4, 6, DIGEST)}
+    assert len(raw) == 53
+    assert dump.nodes == {2 * 128 + 7: Node(1, 2, AT, AT // 3_600_000, 3, 4, 5, 6, DIGEST)}
 
 
 def test_a_part_is_45_bytes_with_6_per_type_and_5_per_listed_identifier() -> None:
