@@ -41,7 +41,6 @@ def _pack(value: object) -> bytes:
     return bytes(msgpack.packb(value, use_bin_type=False, unicode_errors="surrogatepass"))
 
 
-
 def _unpack(packed: bytes) -> list[Any]:
     """Read what cmsgpack wrote, text as bytes: one C call, where a nested reply would be parsed piece by piece."""
     rows: list[Any] = msgpack.unpackb(packed, raw=True)

@@ -65,7 +65,9 @@ def _not_applied(settings: Settings) -> Iterator[Finding]:
         for kind, one in entity.identifiers.items():
             for guard in ("limit", "hub"):
                 if getattr(one, guard) is not None:
-                    yield Finding("warning", f"entities.{name}.identifiers.{kind}.{guard}", "is kept and not applied yet: nothing is refused by it")
+                    yield Finding(
+                        "warning", f"entities.{name}.identifiers.{kind}.{guard}", "is kept and not applied yet: nothing is refused by it"
+                    )
         if "size" in entity.model_fields_set:
             yield Finding("warning", f"entities.{name}.size", "is kept and not applied yet: nothing is refused by it")
     if settings.states:

@@ -114,9 +114,7 @@ def isolated(settings: Settings, name: str) -> Settings:
     """Give the same settings a space and topics of their own, raw topics too."""
     prefix = f"{settings.topics.prefix}{name}."
     sources = {key: source.model_copy(update={"topic": f"{prefix}{source.topic}"}) for key, source in settings.sources.items()}
-    return settings.model_copy(
-        update={"space": name, "topics": settings.topics.model_copy(update={"prefix": prefix}), "sources": sources}
-    )
+    return settings.model_copy(update={"space": name, "topics": settings.topics.model_copy(update={"prefix": prefix}), "sources": sources})
 
 
 async def _run(settings: Settings, plan: Plan, resolver: RedisResolver, directory: Path, say: Say) -> Summary:

@@ -39,7 +39,6 @@ SWEEP_AT_LEAST_SECONDS = 2.0
 """However busy the shards are, a sweep goes on by a piece after this long."""
 
 
-
 class CommittedRounds:
     """Numbers of committed rounds: offsets of the entities topic in a group that nobody is a member of."""
 

@@ -52,4 +52,6 @@ def _record(number: int, pick: random.Random, people: int) -> bytes:
 
 
 def _broken(number: int, pick: random.Random) -> bytes:
-    return pick.choice([b'{"id": "b%d"' % number, b"\xff\xfe", b'{"id": "b%d", "at": "noon"}' % number, b'{"id": "b%d", "at": %d}' % (number, START_MS)])
+    return pick.choice(
+        [b'{"id": "b%d"' % number, b"\xff\xfe", b'{"id": "b%d", "at": "noon"}' % number, b'{"id": "b%d", "at": %d}' % (number, START_MS)]
+    )

@@ -1,7 +1,7 @@
 """One run: every measurement in turn, on one ground, in one order.
 
-Plain copying comes before and after every other measurement, because machines that are shared change their pace. Neighbours: `nexus bench` asks
-for a run and shows its report.
+Plain copying comes before and after every other measurement, because machines that are shared change their pace.
+Neighbours: `nexus bench` asks for a run and shows its report.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ import orjson
 from streams.times import format_time
 
 START_MS = 1_700_000_000_000
-STEP_MS = 200
+STEP_MS = 60_000
+"""Last times are kept to the hour: at this pace most records bring a new one, as they do wherever people come back later."""
 
 RECORDS_PER_PERSON = 8
 HOUSEHOLD = 2
@@ -51,7 +52,7 @@ SETTINGS: dict[str, Any] = {
 """Both sources tell the same story, one record an event; the second as calls of the Segment specification."""
 
 _EVENTS = ("page viewed", "report opened", "file shared", "search run", "order placed", "comment added")
-_AGENT = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15"
+_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0"
 
 
 def product_records(count: int, first: int = 0) -> Iterator[bytes]:

@@ -62,7 +62,9 @@ def final(out: Path) -> dict[str, list[bytes]]:
     return found
 
 
-async def outcome(settings: Settings, lines: Sequence[bytes], directory: Path, batch_records: Sequence[int], *, restart: bool = False) -> dict[str, list[bytes]]:
+async def outcome(
+    settings: Settings, lines: Sequence[bytes], directory: Path, batch_records: Sequence[int], *, restart: bool = False
+) -> dict[str, list[bytes]]:
     """Publish lines through a pipeline, verify what came out, and give it."""
     directory.mkdir()
     halves = [directory / "first.jsonl", directory / "second.jsonl"]
