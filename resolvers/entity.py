@@ -19,7 +19,7 @@ LISTED_IDENTIFIERS = 1_000
 """A document lists at most so many identifiers, the oldest, beside their count."""
 
 MOST_TRAIT_BYTES = 512 * 1024
-"""A document holds at most so many bytes of trait values, so that it fits its topic; the largest are left out first."""
+"""A document holds at most so many bytes of traits, so that it fits its topic; the largest are left out and counted."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,21 +86,25 @@ def entity_document(view: EntityView) -> dict[str, Any]:
         "traits": {name: msgspec.json.decode(view.traits[name].value) for name in sorted(view.traits.keys() - left_out)},
         "states": {},
     }
-    return document | ({"traits_left_out": sorted(left_out)} if left_out else {})
+    return document | ({"traits_left_out": len(left_out)} if left_out else {})
 
 
 def traits_left_out(traits: Mapping[str, Fact]) -> set[str]:
     """Name the traits that a document has no room for: the largest values, until the others fit."""
-    total = sum(len(fact.value) for fact in traits.values())
+    total = sum(_room(name, fact) for name, fact in traits.items())
     if total <= MOST_TRAIT_BYTES:
         return set()
     left_out = set()
-    for size, name in sorted(((len(fact.value), name) for name, fact in traits.items()), reverse=True):
+    for size, name in sorted(((_room(name, fact), name) for name, fact in traits.items()), reverse=True):
         if total <= MOST_TRAIT_BYTES:
             break
         left_out.add(name)
         total -= size
     return left_out
+
+
+def _room(name: str, fact: Fact) -> int:
+    return len(name.encode("utf-8", "surrogatepass")) + len(fact.value)
 
 
 def last_seen(first: int, last_hour: int) -> str:

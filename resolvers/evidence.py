@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from resolvers.errors import Rejected
-from resolvers.instant import EARLIEST_MS, read_instant
+from resolvers.instant import read_instant
 from resolvers.rules import Rules
 from resolvers.sighting import Evidence, MembershipSighting, Sighting, Usable
 
@@ -57,8 +57,12 @@ class EventLike(Protocol):
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode  # unlike orjson, keeps all digits of long integers
 
-MOST_IDENTIFIERS = 1_000
-"""A participant with more identifiers than this is a mistake of its source, and would stall the stream."""
+MOST_IDENTIFIERS = 200
+MOST_TRAITS = 500
+MOST_NAME_CHARACTERS = 256
+MOST_LEVELS = 100
+"""A participant with more identifiers or traits, with a longer name of a trait or state, or with a deeper value than
+these is a mistake of its source; what follows it in the flow would not be bounded."""
 
 
 def evidence_of(rules: Rules, event: EventLike) -> Evidence:
@@ -70,13 +74,10 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
         occurred_at = read_instant(event.occurred_at)
     except ValueError as error:
         raise Rejected(f"occurred_at {event.occurred_at!r} is not an RFC 3339 time: {error}") from error
-    if occurred_at < EARLIEST_MS:
-        raise Rejected(f"occurred_at {event.occurred_at!r} lies before the year 1")
     sightings: list[Sighting] = []
     places: dict[int, int] = {}
     for index, participant in enumerate(event.participants):
-        if len(participant.identifiers) > MOST_IDENTIFIERS:
-            raise Rejected(f"participant {index} has {len(participant.identifiers)} identifiers, at most {MOST_IDENTIFIERS} are allowed")
+        _check_bounds(index, participant)
         if usable := _usable(rules, participant):
             places[index] = len(sightings)
             sightings.append(Sighting(index, participant.entity, usable, _traits(participant), tuple(sorted(participant.states.items()))))
@@ -90,10 +91,35 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
 
 def canonical_json(value: object) -> bytes:
     """Write a trait's value so that equal values are equal bytes: keys sorted, no spaces. Raises Rejected."""
+    if isinstance(value, dict | list) and _deeper(value, MOST_LEVELS):
+        raise Rejected(f"a trait's value is nested deeper than {MOST_LEVELS} levels")
     try:
         return _canonical(value)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise Rejected(f"a trait's value can't be written as JSON: {error}") from error
+
+
+def _check_bounds(index: int, participant: ParticipantLike) -> None:
+    for what, count, most in (
+        ("identifiers", len(participant.identifiers), MOST_IDENTIFIERS),
+        ("traits", len(participant.traits), MOST_TRAITS),
+        ("states", len(participant.states), MOST_TRAITS),
+    ):
+        if count > most:
+            raise Rejected(f"participant {index} has {count} {what}, at most {most} are allowed")
+    for name in (*participant.traits, *participant.states):
+        if len(name) > MOST_NAME_CHARACTERS:
+            text = f"has a trait or state whose name is {len(name)} characters long, at most {MOST_NAME_CHARACTERS} are allowed"
+            raise Rejected(f"participant {index} {text}: {name[:40]!r}...")
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Say whether a value is nested deeper than so many levels."""
+    if isinstance(value, dict):
+        return levels == 0 or any(_deeper(one, levels - 1) for one in value.values())
+    if isinstance(value, list):
+        return levels == 0 or any(_deeper(one, levels - 1) for one in value)
+    return False
 
 
 def _usable(rules: Rules, participant: ParticipantLike) -> tuple[Usable, ...]:

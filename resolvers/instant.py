@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -9,16 +10,26 @@ HOUR_MS = 3_600_000
 EARLIEST_MS = -62_135_596_800_000
 """The beginning of the year 1, which stores count from."""
 
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999, the last that RFC 3339 can write."""
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
 def read_instant(text: str) -> int:
-    """Read RFC 3339 text with a zone as epoch milliseconds, finer parts cut off. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no zone")
-    return (moment - _EPOCH) // _MS
+    """Read RFC 3339 text with a zone as epoch milliseconds, finer parts cut off.
+
+    Raises ValueError for anything else, whatever else the running Python's own reader takes, and for a time whose UTC
+    form lies outside the years 1 to 9999.
+    """
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("it is not of the form 2024-01-02T03:04:05Z")
+    instant = (datetime.fromisoformat(text) - _EPOCH) // _MS
+    if not EARLIEST_MS <= instant <= LATEST_MS:
+        raise ValueError("in UTC it lies outside the years 1 to 9999")
+    return instant
 
 
 @lru_cache(maxsize=100_000)

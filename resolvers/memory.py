@@ -255,7 +255,9 @@ class MemoryResolver:
         except ValueError:
             return None
         if found is None and owner is not None:
-            return merged_document(entity_id, self.world().entities[owner].entity_type, owner)
+            entity_type = self.world().entities[owner].entity_type
+            if _id_of(self._rules, entity_type, founder_of(entity_id)) == entity_id != owner:
+                return merged_document(entity_id, entity_type, owner)
         return found
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
@@ -298,6 +300,10 @@ def _identifiers(links: dict[bytes, Link] | list[Link]) -> list[SeenIdentifier]:
     return sorted(found.values(), key=lambda seen: (seen.first, seen.digest))
 
 
+def _id_of(rules: Rules, entity_type: str, founder: bytes) -> str:
+    return entity_id(rules.prefix(entity_type), founder)
+
+
 def _entity(rules: Rules, links: list[Link], listed: int) -> EntityView:
     """Fold a component's links into its entity: founder, times, traits."""
     identifiers = _identifiers(links)
@@ -307,7 +313,7 @@ def _entity(rules: Rules, links: list[Link], listed: int) -> EntityView:
             traits[name] = max(traits.get(name, fact), fact)
     founder = identifiers[0]
     entity_type = founder.identifier.entity_type
-    name = entity_id(rules.prefix(entity_type), founder.digest)
+    name = _id_of(rules, entity_type, founder.digest)
     last = max(link.last_hour for link in links)
     return EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
 

@@ -7,7 +7,7 @@ Invariant: the graph is one function of the set of evidence applied, whatever it
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from resolvers.identifier import Identifier
@@ -52,7 +52,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is applied and not yet told: dirty output keys, rounds in flight, identifiers still to be swept."""
+    """What is applied and not yet told: dirty output keys, those of rounds in flight, and sweeps under way."""
 
     dirty: int
     in_flight: int
@@ -62,15 +62,6 @@ class Backlog:
     def empty(self) -> bool:
         """Say whether the topics have been told everything."""
         return not (self.dirty or self.in_flight or self.sweeps)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Every document of a space as of now, without versions: what the topics hold once the backlog is empty."""
-
-    entities: dict[str, dict[str, Any]] = field(default_factory=dict)
-    identifiers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    memberships: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Resolver(Protocol):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any, TypeVar, cast
+from uuid import uuid4
 
 import msgpack
 from redis.asyncio import Redis
+from redis.exceptions import ClusterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
@@ -30,9 +31,10 @@ from resolvers.sighting import Batch, Evidence, Position, Sighting
 Answer = TypeVar("Answer")
 
 FORMAT = 1
-READ_BUDGET = 5_000
-"""Identifiers that one round reads before it takes no further key: about ten milliseconds of Redis's time."""
+READ_BUDGET = 1024 * 1024
+"""Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
 
+_PASSING = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _WALK = 200
 
 
@@ -45,6 +47,13 @@ def _unpack(packed: bytes) -> list[Any]:
     """Read what cmsgpack wrote, text as bytes: one C call, where a nested reply would be parsed piece by piece."""
     rows: list[Any] = msgpack.unpackb(packed, raw=True)
     return rows
+
+
+def passing(error: ResponseError) -> bool:
+    """Say whether Redis refused for a reason that may pass: full, loading, read-only, busy, failing over."""
+    return isinstance(error, OutOfMemoryError | ReadOnlyError | ClusterDownError | TryAgainError) or str(error).removeprefix(
+        "-"
+    ).startswith(_PASSING)
 
 
 class RedisResolver:
@@ -65,6 +74,7 @@ class RedisResolver:
         self._rows = Rows(rules, bounds.listed)
         self._codes: dict[tuple[str, str], int] = {}
         self._hubs = b""
+        self._born = ""
 
     async def open(self) -> None:
         """Create the space, or check that it is the one that these rules make."""
@@ -77,12 +87,13 @@ class RedisResolver:
             "rules": self._rules.fingerprint,
             "identity_key": key,
         }
-        flat = [part for pair in fixed.items() for part in pair]
+        flat = [part for pair in (*fixed.items(), ("born", uuid4().hex)) for part in pair]
         _, (stored, codes) = await self._call("open", _pack(flat), _pack([f"{entity}:{kind}" for entity, kind in types]))
         found = {name.decode(): value.decode() for name, value in zip(stored[::2], stored[1::2], strict=True)}
         for name, expected in fixed.items():
             if found.get(name) != expected:
                 raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {_ADVICE[name]}")
+        self._born = found["born"]
         self._codes = dict(zip(types, codes, strict=True))
         self._hubs = _pack(list(self._hub_codes()))
 
@@ -107,7 +118,7 @@ class RedisResolver:
         """Apply a batch in one script call."""
         packed = _pack([self._evidence(one) for one in batch.evidence])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
-        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs)
+        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs, self._born)
         if word is Reply.GAP:
             raise PositionGap(batch.partition, int(rest[0]), batch.start)
         digests, at, ids = rest[0], 0, []
@@ -163,9 +174,9 @@ class RedisResolver:
             return None
         row = await self._look("entity", digest)
         match row[0]:
-            case b"living":
+            case b"living" if self._rows.entity_id(digest, row[1]) == entity_id:
                 return entity_document(self._rows.entity(digest, row))
-            case b"gone":
+            case b"gone" if self._rows.entity_id(digest, row[2]) == entity_id:
                 return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
             case _:
                 return None
@@ -205,7 +216,9 @@ class RedisResolver:
         except asyncio.CancelledError:
             asked.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
-        except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError) as error:
+        except (RedisConnectionError, RedisTimeoutError, ResponseError) as error:
+            if isinstance(error, ResponseError) and not passing(error):
+                raise
             raise RedisUnavailable(f"Redis at {self._url.rpartition('@')[2]} does not answer or takes no writes: {error}") from error
 
     def _id(self, founder: bytes, seen: Sighting) -> str:

@@ -9,18 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from resolvers.sighting import Evidence
+from resolvers.sighting import Evidence, Sighting
 
 EVENTS = 200
 """Most events of one call."""
 
 WORK = 1_500
-"""About the most units of one call: a sighting, an identifier, a membership each count one."""
+"""About the most units of one call: a sighting, an identifier, a membership each count one, and sixteen pairs of
+identifiers that were seen together, which hubs are counted by."""
 
 
 def work_of(evidence: Evidence) -> int:
     """Count the units of work in evidence."""
-    return len(evidence.sightings) + sum(len(seen.identifiers) for seen in evidence.sightings) + len(evidence.memberships)
+    return sum(_work_of_sighting(seen) for seen in evidence.sightings) + len(evidence.memberships)
+
+
+def _work_of_sighting(seen: Sighting) -> int:
+    count = len(seen.identifiers)
+    return 1 + count + count * count // 16
 
 
 def portions(evidence: Sequence[Evidence], events: int = EVENTS, work: int = WORK) -> Iterator[list[tuple[int, Evidence]]]:
@@ -48,9 +54,9 @@ def parts(evidence: Evidence, work: int = WORK) -> Iterator[Evidence]:
     if work_of(evidence) <= work:
         yield evidence
         return
-    for first, end in _runs([1 + len(seen.identifiers) for seen in evidence.sightings], work):
+    for first, end in _runs([_work_of_sighting(seen) for seen in evidence.sightings], work):
         yield replace(evidence, sightings=evidence.sightings[first:end], memberships=())
-    costs = [3 + sum(len(evidence.sightings[at].identifiers) for at in (one.member, one.group)) for one in evidence.memberships]
+    costs = [1 + sum(_work_of_sighting(evidence.sightings[at]) for at in (one.member, one.group)) for one in evidence.memberships]
     for first, end in _runs(costs, work):
         yield _joined(evidence, first, end)
 

@@ -96,10 +96,10 @@ local function retell(start, last, count)
   end
 end
 
--- Cut the list of a part to its oldest identifiers once it is twice as long as what a document lists, so that the work
--- is constant per identifier on average. Nodes that are not listed are never older than the horizon.
-local function trim(p)
-  if #p.list <= 2 * LISTED * 5 then return end
+-- Cut the list of a part to the oldest identifiers that a document lists; true when that changed it. Nodes that are not
+-- listed are never older than the horizon.
+local function cut(p)
+  if #p.list <= LISTED * 5 then return false end
   local all = {}
   for at = 1, #p.list, 5 do all[#all + 1] = node((struct.unpack('>I5', p.list, at))) end
   table.sort(all, older)
@@ -107,6 +107,12 @@ local function trim(p)
   for i = 1, LISTED do kept[i] = struct.pack('>I5', all[i].id) end
   p.list = table.concat(kept)
   p.horizon, p.horizon_digest = all[LISTED].first, all[LISTED].digest
+  return true
+end
+
+-- Cut once the list is twice as long, so that the work is constant per identifier on average.
+local function trim(p)
+  if #p.list > 2 * LISTED * 5 then cut(p) end
 end
 
 -- List a node that has come to lie before the horizon of its part. Without a horizon every node is listed.
@@ -167,8 +173,7 @@ local function write_dirty()
     end
   end
   for key, list in pairs(notes) do
-    local name = BASE .. ':notes:' .. shard_of(string.sub(key, 2, 17))
-    redis.call('HSET', name, key, (redis.call('HGET', name, key) or '') .. table.concat(list))
+    for _, one in ipairs(list) do redis.call('RPUSH', BASE .. ':note:' .. key, one) end
   end
 end
 
@@ -198,15 +203,17 @@ end
 
 local function write_sweeps()
   for _, s in ipairs(sweeps) do
-    local name, start, stop = unpack(s)
+    local name, at, stop = unpack(s)
     local under_way = redis.call('HGET', BASE .. ':sweeps', name)
-    if not under_way then
+    local phase, cursor, again = 0, 0, 0
+    if under_way then -- let it finish where it is and then go round once more, so that it gets on whatever changes
+      at, stop, phase, cursor = struct.unpack('>I5I5BI5', under_way)
+      again = 1
+      if string.byte(name, 6) == 0 then stop = at end
+    else
       redis.call('RPUSH', BASE .. ':sweepq', name)
-    elseif string.byte(name, 6) == 0 then -- let it go once round the whole circle from where it is
-      start = struct.unpack('>I5', under_way)
-      stop = start
     end
-    redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5BI5', start, stop, 0, 0))
+    redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5BI5B', at, stop, phase, cursor, again))
   end
 end
 

@@ -14,9 +14,8 @@ if payload then return { 'KEPT', tonumber(redis.call('HGET', round, 'number')), 
 local entries = redis.call('HGETALL', inflight)
 for i = 1, #entries, 2 do
   local key, was = entries[i], cmsgpack.unpack(entries[i + 1])
-  local noted = was[2] .. (redis.call('HGET', BASE .. ':notes:' .. shard, key) or '')
   if redis.call('HSET', BASE .. ':dirty:' .. shard, key, was[1]) == 1 then redis.call('LPUSH', BASE .. ':queue:' .. shard, key) end
-  if noted ~= '' then redis.call('HSET', BASE .. ':notes:' .. shard, key, noted) end
+  for at = #was[2] - 21, 1, -22 do redis.call('LPUSH', BASE .. ':note:' .. key, string.sub(was[2], at, at + 21)) end
 end
 redis.call('DEL', inflight)
 return { 'NONE' }

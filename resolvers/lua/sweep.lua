@@ -12,7 +12,7 @@ buckets, shards = tonumber(buckets), tonumber(shards)
 
 local name = redis.call('LINDEX', BASE .. ':sweepq', 0)
 if not name then return { 'OK', 0 } end
-local at, stop, phase, cursor = struct.unpack('>I5I5BI5', redis.call('HGET', BASE .. ':sweeps', name))
+local at, stop, phase, cursor, again = struct.unpack('>I5I5BI5B', redis.call('HGET', BASE .. ':sweeps', name))
 
 local done = false
 for _ = 1, tonumber(ARGV[1]) do
@@ -32,8 +32,19 @@ for _ = 1, tonumber(ARGV[1]) do
     cursor = b.next_g
   else
     at, phase = n.next, 0
-    done = at == stop
-    if done then break end
+    if string.byte(name, 6) == 1 then -- of this node alone
+      if again == 0 then
+        done = true
+        break
+      end
+      at, again = n.id, 0
+    elseif at == stop then
+      if again == 0 then
+        done = true
+        break
+      end
+      stop, again = node(at).next, 0
+    end
   end
 end
 
@@ -42,6 +53,6 @@ if done then
   redis.call('LPOP', BASE .. ':sweepq')
   redis.call('HDEL', BASE .. ':sweeps', name)
 else
-  redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5BI5', at, stop, phase, cursor))
+  redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5BI5B', at, stop, phase, cursor, again))
 end
 return { 'OK', redis.call('LLEN', BASE .. ':sweepq') }

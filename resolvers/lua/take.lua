@@ -2,12 +2,12 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  floor: the round's number is above it
--- ARGV[4]  most identifiers to read before no further key is taken
+-- ARGV[4]  bytes to read before no further key is taken
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
 --          | {'OK', number, msgpack {row, ...}} where a row is {'e', digest, had 0|1, old traits, notes, entity row}
 --          | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
 --
--- Cost     O(keys + identifiers read), both bounded by the arguments and what one document lists.
+-- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
 -- Keeps    A key is dirty, in flight, or told; never nowhere.
 
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
@@ -18,7 +18,18 @@ local shard = ARGV[1]
 local round, inflight = BASE .. ':round:' .. shard, BASE .. ':inflight:' .. shard
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', tonumber(redis.call('HGET', round, 'number')) } end
 
-local rows, taken, retold, read, limit, budget = {}, {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
+local rows, taken, retold, cuts, read, limit, budget = {}, {}, {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
+
+local NOTES = 200 -- merges of one entity that one round tells
+
+-- What an entity is told as in this round, in the form in which a marking keeps it.
+local function as_told(digest)
+  local n = node_of(digest)
+  local p = part(find(n))
+  if p.founder ~= n.id then return '' end
+  traits_of(p)
+  return cmsgpack.pack({ pack_part(p), p.traits_raw })
+end
 
 local function row_of(key, told, noted)
   local kind, digest = string.sub(key, 1, 1), string.sub(key, 2)
@@ -39,8 +50,11 @@ local function row_of(key, told, noted)
     local types, at = select(7, struct.unpack(PART, was[1]))
     old, traits = nodes_in(string.sub(was[1], at + types * 6)), was[2]
   end
+  local n = node_of(digest)
+  local p = n and part(find(n))
+  if p and p.founder == n.id and cut(p) then cuts[#cuts + 1] = p end
   local row = entity_row(digest, old)
-  if row[7] then read = read + #row[7] end
+  if row[7] then read = read + 200 * #row[7] + #row[6] end
   return { 'e', digest, told ~= '' and 1 or 0, traits, note_rows(noted), row }
 end
 
@@ -48,10 +62,10 @@ while #taken < limit and read < budget do
   local key = redis.call('LINDEX', BASE .. ':queue:' .. shard, #taken)
   if not key then break end
   local told = redis.call('HGET', BASE .. ':dirty:' .. shard, key)
-  local noted = redis.call('HGET', BASE .. ':notes:' .. shard, key) or ''
-  taken[#taken + 1] = { key, cmsgpack.pack({ told, noted }) }
-  rows[#rows + 1] = row_of(key, told, noted)
-  read = read + 1
+  local noted = redis.call('LRANGE', BASE .. ':note:' .. key, 0, NOTES - 1)
+  taken[#taken + 1] = { key, cmsgpack.pack({ told, table.concat(noted) }), #noted }
+  rows[#rows + 1] = row_of(key, told, table.concat(noted))
+  read = read + 200 + #told + 400 * #noted
 end
 if #taken == 0 then return { 'NONE' } end
 
@@ -59,12 +73,22 @@ for _, n in ipairs(retold) do
   local key, field = page('n', n.id)
   redis.call('HSET', key, field, pack_node(n))
 end
+for _, p in ipairs(cuts) do -- so that the next marking finds the list as it was told
+  local key, field = page('p', p.root)
+  redis.call('HSET', key, field, pack_part(p))
+end
 local number = math.max(tonumber(redis.call('HGET', round, 'number') or '0'), tonumber(ARGV[3])) + 1
 for _, t in ipairs(taken) do
   redis.call('HDEL', BASE .. ':dirty:' .. shard, t[1])
-  redis.call('HDEL', BASE .. ':notes:' .. shard, t[1])
   redis.call('HSET', inflight, t[1], t[2])
 end
 redis.call('LTRIM', BASE .. ':queue:' .. shard, #taken, -1)
+for _, t in ipairs(taken) do
+  if t[3] > 0 then redis.call('LTRIM', BASE .. ':note:' .. t[1], t[3], -1) end
+  if t[3] == NOTES and redis.call('EXISTS', BASE .. ':note:' .. t[1]) == 1 then -- the others are told in the next round
+    redis.call('HSET', BASE .. ':dirty:' .. shard, t[1], as_told(string.sub(t[1], 2)))
+    redis.call('RPUSH', BASE .. ':queue:' .. shard, t[1])
+  end
+end
 redis.call('HSET', round, 'number', string.format('%d', number))
 return { 'OK', number, cmsgpack.pack(rows) }

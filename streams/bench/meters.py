@@ -18,13 +18,17 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """CPU seconds used so far. `bench` is this process, `machine` all processes of the machine together."""
+    """CPU seconds used so far, and calls of Redis, scripts' own included.
+
+    `bench` is this process, `machine` all processes of the machine together.
+    """
 
     worker: float | None = None
     redis: float | None = None
     kafka: float | None = None
     bench: float | None = None
     machine: float | None = None
+    redis_calls: int = 0
 
     def per_unit_us(self, before: Used, count: int) -> dict[str, float | None]:
         """Give the microseconds per unit that were used since `before`."""
@@ -61,6 +65,7 @@ class Meters:
             None if self._kafka is None else cpu_seconds(self._kafka),
             own if self._workers else None,
             machine_cpu_seconds(),
+            await redis_calls(self._redis),
         )
 
     def peak_mib(self) -> float | None:
@@ -78,6 +83,12 @@ async def redis_cpu_seconds(redis: Redis) -> float:
     """Give the CPU time of a Redis: unlike its time in commands, it does not grow while others hold the processor."""
     cpu = await redis.info("cpu")
     return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
+
+
+async def redis_calls(redis: Redis) -> int:
+    """Count the calls that a Redis has answered, from clients and from scripts: a cost that no other program can change."""
+    stats = await redis.info("commandstats")
+    return sum(int(one["calls"]) for name, one in stats.items() if name != "cmdstat_info")
 
 
 def cpu_seconds(pid: int, proc: Path = PROC, *, children: bool = True) -> float | None:

@@ -63,14 +63,23 @@ def rate_of(name: str, unit: str, count: int, looks: Sequence[Look], peak_mib: f
 
 
 def growths_of(name: str, count: int, looks: Sequence[Look]) -> list[Growth]:
-    """Read off the looks how the time and the CPU time of a unit changed from tenth to tenth."""
-    worked = looks[_begin(looks) :]
-    time_rows = [(look.at, look.state.done) for look in worked]
-    cpu_rows = [((look.used.worker or 0.0) + (look.used.redis or 0.0), look.state.done) for look in worked]
-    return [
-        growth_of(name, "wall time", count, tenths(time_rows, count)),
-        growth_of(name, "CPU of worker and Redis", count, tenths(cpu_rows, count)),
-    ]
+    """Read off the looks how the cost of a unit changed from tenth to tenth; nothing where there are too few looks to tell.
+
+    What counts as done may be a batch per partition behind what was worked, all the way, so that the looks before
+    anything and after everything was done are left out.
+    """
+    worked = [look for look in looks if 0 < look.state.done < count]
+    if len(worked) <= TENTHS:
+        return []
+    first = worked[0].state.done
+    units = worked[-1].state.done - first
+    readings: dict[str, Callable[[Look], float]] = {
+        "µs": lambda look: look.at * 1e6,
+        "CPU µs of worker and Redis": lambda look: ((look.used.worker or 0.0) + (look.used.redis or 0.0)) * 1e6,
+        "calls of Redis": lambda look: look.used.redis_calls,
+    }
+    rows = {of: [(read(look), look.state.done - first) for look in worked] for of, read in readings.items()}
+    return [growth_of(name, of, units, tenths(row, units)) for of, row in rows.items()]
 
 
 def _begin(looks: Sequence[Look]) -> int:
@@ -79,7 +88,7 @@ def _begin(looks: Sequence[Look]) -> int:
 
 
 def tenths(rows: Sequence[tuple[float, int]], count: int) -> tuple[float, ...]:
-    """Give the seconds that each tenth of `count` units took; a row is a reading of a clock and the units done by then.
+    """Give what each tenth of `count` units took; a row is a reading of a clock, or a counter, and the units done by then.
 
     Between two readings work is taken to have gone evenly.
     """

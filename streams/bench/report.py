@@ -50,28 +50,28 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What an event cost in each tenth of a run, in microseconds `of` something."""
+    """What an event cost in each tenth of a run; `of` says in what: microseconds of time or CPU time, calls of Redis."""
 
     name: str
     of: str
     events: int
-    tenths_us: tuple[float, ...]
+    tenths: tuple[float, ...]
 
     @property
     def last_to_first(self) -> float:
         """Give how many times the first tenth's cost the last one costs."""
-        return self.tenths_us[-1] / max(self.tenths_us[0], 1e-9)
+        return self.tenths[-1] / max(self.tenths[0], 1e-9)
 
     @property
     def last_to_middle(self) -> float:
         """Give how many times the middle tenths' cost the last one costs: free of the warming up at the start."""
-        return self.tenths_us[-1] / max(self.middle_us, 1e-9)
+        return self.tenths[-1] / max(self.middle, 1e-9)
 
     @property
-    def middle_us(self) -> float:
+    def middle(self) -> float:
         """Give the mean cost of the two tenths in the middle."""
-        half = len(self.tenths_us) // 2
-        return (self.tenths_us[half - 1] + self.tenths_us[half]) / 2
+        half = len(self.tenths) // 2
+        return (self.tenths[half - 1] + self.tenths[half]) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,9 @@ class Report:
         return rounded
 
 
-def growth_of(name: str, of: str, events: int, seconds: Sequence[float]) -> Growth:
-    """Make a growth of the seconds that each tenth of the events took."""
-    return Growth(name, of, events, tuple(one * 1e6 / (events / len(seconds)) for one in seconds))
+def growth_of(name: str, of: str, events: int, costs: Sequence[float]) -> Growth:
+    """Make a growth of what each tenth of the events cost."""
+    return Growth(name, of, events, tuple(one / (events / len(costs)) for one in costs))
 
 
 def write_report(report: Report, directory: Path) -> Path:

@@ -131,7 +131,7 @@ class _Run:
         for story, word in ((REPEATED, "repeated"), (CHAIN, "chain")):
             space = f"{self._ground.settings.space}-{word}"
             self._say(f"{story.name}: {self._sizes.sightings:,} events")
-            self.growth.append(await grow(self._ground.settings.redis.url, space, story, self._sizes.sightings))
+            self.growth += await grow(self._ground.settings.redis.url, space, story, self._sizes.sightings)
 
 
 def together(copies: Sequence[Rate]) -> Rate:

@@ -17,7 +17,7 @@ from resolvers.instant import write_instant
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Evidence, Position
-from streams.bench.meters import redis_cpu_seconds
+from streams.bench.meters import redis_calls, redis_cpu_seconds
 from streams.bench.report import TENTHS, Growth, growth_of
 from streams.events import Event, Identifier, Participant
 from streams.portions import EVENTS
@@ -52,21 +52,23 @@ REPEATED = Story(
 CHAIN = Story("a chain that becomes one entity", lambda number: (("email", f"e{number}"), ("email", f"e{number + 1}")))
 
 
-async def grow(url: str, space: str, story: Story, events: int) -> Growth:
-    """Tell a story in a space of its own, which is deleted afterwards; Redis's CPU time per event, by tenths.
+async def grow(url: str, space: str, story: Story, events: int) -> list[Growth]:
+    """Tell a story in a space of its own, which is deleted afterwards; what an event costs Redis, by tenths.
 
-    A tenth costs what its middle call costs, so that a pause of the machine does not look like growth.
+    For CPU time a tenth costs what its middle call costs, so that a pause of the machine does not look like growth.
     """
     resolver = RedisResolver(url, RULES, space)
     redis = Redis.from_url(url)
     try:
         await resolver.open()
-        evidence, seconds = story.evidence(events), []
+        evidence, cpu_us, calls = story.evidence(events), list[float](), list[float]()
         for part in range(TENTHS):
             first, end = events * part // TENTHS, events * (part + 1) // TENTHS
+            before = await redis_calls(redis)
             costs = await _tell(redis, resolver, islice(evidence, end - first), first)
-            seconds.append(median(costs) * (end - first))
-        return growth_of(story.name, "CPU of Redis", events, seconds)
+            calls.append(await redis_calls(redis) - before)
+            cpu_us.append(median(costs) * (end - first) * 1e6)
+        return [growth_of(story.name, "CPU µs of Redis", events, cpu_us), growth_of(story.name, "calls of Redis", events, calls)]
     finally:
         await resolver.drop()
         await resolver.close()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from streams.bench import Growth, Latency, Rate, Report
 
 _RATES = ("what", "units", "a second", "of copy", "worker µs", "Redis µs", "Kafka µs", "MiB", "others")
-_GROWTH = ("what", "events", "first tenth µs", "middle µs", "last tenth µs", "last/first", "last/middle")
+_GROWTH = ("what an event costs", "in", "events", "first tenth", "middle", "last tenth", "last/first", "last/middle")
 _LEGEND = "µs are CPU time per unit; MiB is a worker's peak; others is how many cores were busy with something else meanwhile."
 
 
@@ -50,8 +50,8 @@ def _rate(rate: Rate) -> tuple[str, ...]:
 
 
 def _grown(one: Growth) -> tuple[str, ...]:
-    costs = (f"{cost:.1f}" for cost in (one.tenths_us[0], one.middle_us, one.tenths_us[-1]))
-    return f"{one.name} ({one.of})", f"{one.events:,}", *costs, f"{one.last_to_first:.2f}", f"{one.last_to_middle:.2f}"
+    costs = (f"{cost:.1f}" for cost in (one.tenths[0], one.middle, one.tenths[-1]))
+    return one.name, one.of, f"{one.events:,}", *costs, f"{one.last_to_first:.2f}", f"{one.last_to_middle:.2f}"
 
 
 def _latency(one: Latency) -> str:

@@ -178,5 +178,5 @@ _READERS: dict[str, Reader] = {
     "r": _bucketed("folds", lambda name: (name[:16], name[16:]), parse_fold, _by_digest),
     "m": _bucketed("pairs", _pair_name, parse_pair, _by_pair),
     "round": _rounds,
-    **{kind: _counted(kind) for kind in ("dirty", "queue", "notes", "inflight", "sweepq", "sweeps")},
+    **{kind: _counted(kind) for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps")},
 }

@@ -181,11 +181,11 @@ def _last(first: int, last_hour: int) -> str:
 
 def _told(traits: dict[str, bytes]) -> dict[str, Any]:
     """Choose the traits that a document has room for: all, but the largest where they are over half a mebibyte together."""
-    fitting, room = dict(traits), 512 * 1024
-    left_out = []
-    while sum(map(len, fitting.values())) > room:
-        largest = max(fitting, key=lambda name: (len(fitting[name]), name))
-        left_out.append(largest)
-        del fitting[largest]
-    told: dict[str, Any] = {"traits": {name: msgspec.json.decode(value) for name, value in fitting.items()}}
-    return told | ({"traits_left_out": sorted(left_out)} if left_out else {})
+    sizes = {name: len(name.encode("utf-8", "surrogatepass")) + len(value) for name, value in traits.items()}
+    by_size, total = sorted(sizes, key=lambda name: (sizes[name], name)), sum(sizes.values())
+    left_out = 0
+    while total > 512 * 1024:
+        total -= sizes[by_size.pop()]
+        left_out += 1
+    told: dict[str, Any] = {"traits": {name: msgspec.json.decode(traits[name]) for name in by_size}}
+    return told | ({"traits_left_out": left_out} if left_out else {})

@@ -6,26 +6,28 @@ whole hours since the epoch.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 HOUR = 3_600_000
 YEAR_ONE = 62_135_596_800_000
 """Milliseconds from the first of January of the year 1 to the epoch: what Redis adds so as not to pack negative times."""
 
+_YEAR_9999_ENDS = YEAR_ONE + 253_402_300_799_999
+_WRITTEN = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[-+][0-9]{2}:[0-9]{2})")
 _YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(text: str) -> int | None:
     """Read a time with a zone, cutting off what is finer; None for a text that is no such time."""
+    if not _WRITTEN.fullmatch(text):
+        return None
     try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            return None
-        passed = moment - _YEAR_ONE
+        passed = datetime.fromisoformat(text) - _YEAR_ONE
     except (ValueError, OverflowError):
         return None
     whole = (passed.days * 86_400 + passed.seconds) * 1_000 + passed.microseconds // 1_000
-    return whole - YEAR_ONE
+    return whole - YEAR_ONE if 0 <= whole <= _YEAR_9999_ENDS else None
 
 
 def written(ms: int) -> str:

@@ -15,10 +15,13 @@ from streams.events import Event, Membership, Participant, decode_event
 from streams.settings import Settings
 from streams.verify.canonical import canonical
 from streams.verify.expected import Belonging, Counts, Entity, Expected, Link, Moment, Part, Seen
-from streams.verify.instants import YEAR_ONE, hour, milliseconds
+from streams.verify.instants import hour, milliseconds
 from streams.verify.usable import Name, Usable
 
-MOST_IDENTIFIERS = 1_000
+MOST_IDENTIFIERS = 200
+MOST_NAMES = 500
+LONGEST_NAME = 256
+DEEPEST = 100
 """An event whose participant has more is a dead letter."""
 
 _Sighting = tuple[tuple[int, ...], dict[str, bytes]]
@@ -88,7 +91,10 @@ class Gathered:
         )
 
     def _sighting(self, participant: Participant) -> _Sighting:
-        if len(participant.identifiers) > MOST_IDENTIFIERS:
+        names = [*participant.traits, *participant.states]
+        if len(participant.identifiers) > MOST_IDENTIFIERS or max(len(participant.traits), len(participant.states)) > MOST_NAMES:
+            raise UnreadableError
+        if any(len(name) > LONGEST_NAME for name in names):
             raise UnreadableError
         found = [self._number(participant.entity, one.type, one.value) for one in participant.identifiers]
         identifiers = (found[0],) if len(found) == 1 else self._centre_first(set(found) - {-1})
@@ -97,6 +103,8 @@ class Gathered:
         if not participant.traits:
             return identifiers, {}
         try:
+            if any(_levels(one) > DEEPEST for one in participant.traits.values()):
+                raise UnreadableError
             traits = {name: canonical(one) for name, one in participant.traits.items() if one is not None}
         except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
             raise UnreadableError from error
@@ -171,12 +179,24 @@ def _read(value: bytes | None) -> tuple[Event, int]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError from error
     at = milliseconds(event.occurred_at)
-    if at is None or at < -YEAR_ONE:
+    if at is None:
         raise UnreadableError
     for one in event.memberships:
         if not (0 <= one.member < len(event.participants) and 0 <= one.group < len(event.participants)):
             raise UnreadableError
     return event, at
+
+
+def _levels(value: object) -> int:
+    """Count how deep lists and objects are nested in a value; a number or a text is 0 deep."""
+    deepest, todo = 0, [(value, 0)]
+    while todo:
+        one, depth = todo.pop()
+        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else None
+        if inner is not None:
+            deepest = max(deepest, depth + 1)
+            todo += [(each, depth + 1) for each in inner]
+    return deepest
 
 
 def _times(count: int, links: dict[tuple[int, ...], Link]) -> list[Seen]:

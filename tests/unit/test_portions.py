@@ -50,7 +50,7 @@ def test_a_participant_is_never_cut() -> None:
 @given(
     st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=12), max_size=6),
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 11), st.integers(0, 11)), max_size=10),
-    st.integers(12, 40),
+    st.integers(16, 40),
 )
 def test_the_portions_say_what_the_evidence_says(sizes: list[list[int]], joined: list[tuple[int, int, int]], work: int) -> None:
     whole = [

@@ -7,8 +7,8 @@ from streams.bench.meters import Meters, Used
 from streams.bench.progress import Look, State, growths_of, rate_of, tenths, watch
 
 
-def look(at: float, done: int, *, finished: bool = False, worker: float = 0.0) -> Look:
-    return Look(at, State(done, done > 0, finished), Used(worker=worker, redis=0.0))
+def look(at: float, done: int, *, finished: bool = False, worker: float = 0.0, calls: int = 0) -> Look:
+    return Look(at, State(done, done > 0, finished), Used(worker=worker, redis=0.0, redis_calls=calls))
 
 
 def test_a_rate_leaves_the_start_of_the_worker_out() -> None:
@@ -35,12 +35,19 @@ def test_tenths_show_where_work_slowed_down() -> None:
     assert tenths([(0.0, 0), (9.0, 90), (14.0, 100)], 100) == pytest.approx((1.0,) * 9 + (5.0,))
 
 
-def test_growth_is_told_of_time_and_of_cpu_time() -> None:
-    looks = [look(0.0, 0), look(9.0, 90, worker=0.9), look(11.0, 100, finished=True, worker=1.0)]
-    wall, cpu = growths_of("resolve", 100, looks)
+def test_growth_is_told_of_time_of_cpu_time_and_of_calls() -> None:
+    steady = [look(at, at * 10, worker=at / 10, calls=at * 100) for at in range(1, 11)]
+    looks = [look(0.0, 0), *steady, look(12.0, 110, worker=1.1, calls=1_300), look(99.0, 120, finished=True, worker=50.0)]
+    wall, cpu, calls = growths_of("resolve", 120, looks)
+    assert wall.events == 100
     assert wall.last_to_first == pytest.approx(2.0)
     assert cpu.last_to_first == pytest.approx(1.0)
-    assert cpu.tenths_us[0] == pytest.approx(10_000)
+    assert cpu.tenths[0] == pytest.approx(10_000)
+    assert (calls.tenths[0], calls.tenths[-1]) == pytest.approx((10, 30))
+
+
+def test_a_few_looks_tell_no_growth() -> None:
+    assert growths_of("resolve", 100, [look(0.0, 0), look(1.0, 50), look(2.0, 100, finished=True)]) == []
 
 
 class StillMeters(Meters):

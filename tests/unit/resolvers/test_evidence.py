@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from resolvers.errors import Rejected
 from resolvers.evidence import canonical_json, evidence_of
 from resolvers.sighting import MembershipSighting, Sighting
-from streams.events import Event, Membership, Origin
+from streams.events import Event, Membership, Origin, Participant
 from tests.histories import RULES, event, group, person
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 def named(sighting: Sighting) -> list[str]:
@@ -85,3 +94,21 @@ def test_a_trait_that_cannot_be_written_is_rejected() -> None:
 def test_a_sighting_of_nobody_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one usable identifier"):
         Sighting(0, "person", ())
+
+
+@pytest.mark.parametrize(
+    ("participant", "reason"),
+    [
+        (person(*(f"email:{n}@x.example" for n in range(201))), "201 identifiers"),
+        (person("user_id:u", traits={str(n): n for n in range(501)}), "501 traits"),
+        (person("user_id:u", traits={"n" * 257: 1}), "257 characters"),
+        (person("user_id:u", traits={"deep": nested(101)}), "deeper than 100"),
+    ],
+)
+def test_a_participant_out_of_bounds_is_refused(participant: Participant, reason: str) -> None:
+    with pytest.raises(Rejected, match=reason):
+        evidence_of(RULES, event("e", "9:00", participant))
+
+
+def test_a_value_of_a_hundred_levels_is_taken() -> None:
+    assert evidence_of(RULES, event("e", "9:00", person("user_id:u", traits={"deep": nested(100)}))).sightings
