@@ -51,9 +51,8 @@ def _unpack(packed: bytes) -> list[Any]:
 
 def passing(error: ResponseError) -> bool:
     """Say whether Redis refused for a reason that may pass: full, loading, read-only, busy, failing over."""
-    return isinstance(error, OutOfMemoryError | ReadOnlyError | ClusterDownError | TryAgainError) or str(error).removeprefix(
-        "-"
-    ).startswith(_PASSING)
+    named = isinstance(error, OutOfMemoryError | ReadOnlyError | ClusterDownError | TryAgainError)
+    return named or str(error).startswith(_PASSING)
 
 
 class RedisResolver:

@@ -165,3 +165,53 @@ async def test_a_large_round_stops_reading_at_its_budget(graph: RedisResolver) -
     taken = [await graph.take(shard, 10_000, 0) for shard in range(2)]
     told = [{one.key for one in round_.records if one.topic != "timeline"} for round_ in taken if round_]
     assert sum(len(keys) for keys in told) < (await graph.backlog()).dirty + sum(len(keys) for keys in told)
+
+
+async def test_more_merges_than_one_round_tells_are_told_in_the_next(graph: RedisResolver) -> None:
+    count = 450
+    await apply(graph, event("old", "1:00", person("user_id:old")))
+    await apply(graph, *(event(f"a{n}", "9:00", person(f"device:d{n}")) for n in range(count)))
+    topics = Topics()
+    await drain(graph, topics, 2)
+    await apply(graph, *(event(f"j{n}", "10:00", person("user_id:old", f"device:d{n}")) for n in range(count)))
+    (old,) = [one for one in (await documents(graph)).values() if one["status"] == "active" and "identifier_count" in one]
+
+    absorbed, rounds = [], 0
+    while True:
+        taken = [round_ for shard in (0, 1) if (round_ := await graph.take(shard, 1_000, 0)) is not None]
+        if not taken:
+            break
+        for round_ in taken:
+            told = [one.value for one in round_.records if one.topic == "timeline" and one.key == old["entity_id"] and one.value]
+            found = [one["data"]["absorbed_id"] for one in told if one["kind"] == "entity.merged"]
+            rounds += bool(found)
+            absorbed += found
+            await graph.keep(round_.shard, round_.number, b"bytes")
+            await graph.finish(round_.shard, round_.number)
+    assert len(absorbed) == len(set(absorbed)) == count
+    assert rounds > 1
+    assert (await graph.backlog()).empty
+
+
+async def test_a_space_born_again_takes_nothing_from_those_who_knew_the_former(graph: RedisResolver, redis_url: str, space: str) -> None:
+    await apply(graph, event("e1", "9:00", person("user_id:u")))
+    await graph.drop()
+    other = RedisResolver(redis_url, RULES, space, 2, 16)
+    await other.open()
+    with pytest.raises(StoreMismatch, match="emptied or replaced"):
+        await graph.apply(batch([event("e2", "9:00", person("user_id:v"))]))
+    assert [one async for one in other.documents()] == []
+    await other.close()
+
+
+async def test_a_round_of_large_traits_is_cut_by_its_bytes(graph: RedisResolver) -> None:
+    large = "x" * 300_000
+    await apply(graph, *(event(f"e{n}", "9:00", person(f"user_id:u{n}", traits={"large": large})) for n in range(20)))
+    sizes = []
+    for shard in (0, 1):
+        while (round_ := await graph.take(shard, 1_000, 0)) is not None:
+            sizes.append(sum(len(str(one.value)) for one in round_.records))
+            await graph.keep(shard, round_.number, b"bytes")
+            await graph.finish(shard, round_.number)
+    assert len(sizes) > 2
+    assert max(sizes) < 6_000_000
