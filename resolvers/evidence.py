@@ -77,7 +77,7 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
     sightings: list[Sighting] = []
     places: dict[int, int] = {}
     for index, participant in enumerate(event.participants):
-        _check_bounds(index, participant)
+        check_bounds(index, participant)
         if usable := _usable(rules, participant):
             places[index] = len(sightings)
             sightings.append(Sighting(index, participant.entity, usable, _traits(participant), tuple(sorted(participant.states.items()))))
@@ -99,17 +99,18 @@ def canonical_json(value: object) -> bytes:
         raise Rejected(f"a trait's value can't be written as JSON: {error}") from error
 
 
-def _check_bounds(index: int, participant: ParticipantLike) -> None:
+def check_bounds(index: int, participant: ParticipantLike) -> None:
+    """Reject a participant that carries more than the flow behind it is bounded for. Raises Rejected."""
     for what, count, most in (
         ("identifiers", len(participant.identifiers), MOST_IDENTIFIERS),
         ("traits", len(participant.traits), MOST_TRAITS),
         ("states", len(participant.states), MOST_TRAITS),
     ):
         if count > most:
-            raise Rejected(f"participant {index} has {count} {what}, at most {most} are allowed")
+            raise Rejected(f"participant {index} has {count:,} {what}, at most {most:,} are read")
     for name in (*participant.traits, *participant.states):
         if len(name) > MOST_NAME_CHARACTERS:
-            text = f"has a trait or state whose name is {len(name)} characters long, at most {MOST_NAME_CHARACTERS} are allowed"
+            text = f"has a trait or state with a name of {len(name):,} characters, at most {MOST_NAME_CHARACTERS:,} are read"
             raise Rejected(f"participant {index} {text}: {name[:40]!r}...")
 
 

@@ -33,7 +33,7 @@ class EntityLike(Protocol):
 
     @property
     def identifiers(self) -> Mapping[str, IdentifierLike]:
-        """Give the declared identifier types, in the order of declaration."""
+        """Give the declared identifier types."""
 
 
 class IdentifierLike(Protocol):
@@ -41,7 +41,7 @@ class IdentifierLike(Protocol):
 
     @property
     def priority(self) -> int | None:
-        """Give the strength, 1 the strongest; None is the place in the declaration."""
+        """Give the strength, 1 the strongest. The settings fill it in where the file does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,12 @@ class AdaptStage:
         *,
         events_topic: str,
         dead_letters_topic: str,
+        largest_bytes: int,
     ) -> None:
-        """Keep the parts. `sources` are keyed by raw topic; `clock` gives epoch milliseconds."""
+        """Keep the parts. `sources` are keyed by raw topic; `clock` gives epoch milliseconds.
+
+        A record with an event of more than `largest_bytes`, its key included, is rejected before any event is written.
+        """
         self._sources = sources
         self._priorities = priorities
         self._sender = sender
@@ -75,6 +79,7 @@ class AdaptStage:
         self._clock = clock
         self._events_topic = events_topic
         self._dead_letters_topic = dead_letters_topic
+        self._largest_bytes = largest_bytes
 
     async def __call__(self, batch: SourceBatch) -> Outcome:
         """Adapt a batch and wait until all that came of it is acknowledged."""
@@ -92,7 +97,10 @@ class AdaptStage:
         return Outcome.DONE
 
     async def _give_back(self, source: RawSource, refused: Sequence[Outgoing], owners: Mapping[int, ConsumerRecord]) -> None:
-        """Dead-letter the records whose events Kafka does not take, each once."""
+        """Dead-letter the records whose events Kafka does not take though they should fit, each once.
+
+        It happens only where someone else gave the topic a lower limit; other events of the same record are in the log by then.
+        """
         records = {owners[id(written)].offset: (owners[id(written)], written) for written in refused}
         letters = [self._too_large(source, record, written) for record, written in records.values()]
         await send_all(self._sender, letters)
@@ -101,6 +109,7 @@ class AdaptStage:
         try:
             events = source.adapter(source_record(record))
             written = [Outgoing(self._events_topic, event_key(event, self._priorities), encode_event(event)) for event in events]
+            self._check_sizes(written)
         except Rejected as error:
             return [self._dead_letter(source, record, error)]
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything, and the stage goes on
@@ -108,6 +117,14 @@ class AdaptStage:
             return [self._dead_letter(source, record, error, with_traceback=True)]
         self._counters.add("events_written", source.name, count=len(written))
         return written
+
+    def _check_sizes(self, written: Sequence[Outgoing]) -> None:
+        largest = max((len(one.key or b"") + len(one.value or b"") for one in written), default=0)
+        if largest > self._largest_bytes:
+            raise Rejected(
+                f"an event of this record has {largest:,} bytes, at most {self._largest_bytes:,} go into {self._events_topic}: "
+                "write less into it, or see topics.config and max.message.bytes"
+            )
 
     def _dead_letter(self, source: RawSource, record: ConsumerRecord, error: Exception, *, with_traceback: bool = False) -> Outgoing:
         self._counters.add("records_rejected", source.name)
@@ -132,7 +149,7 @@ class AdaptStage:
 def priorities_of(entities: Mapping[str, EntityLike]) -> Priorities:
     """Read how strong each identifier type is from the settings' entities."""
     return {
-        name: {kind: one.priority or place for place, (kind, one) in enumerate(entity.identifiers.items(), start=1)}
+        name: {kind: one.priority for kind, one in entity.identifiers.items() if one.priority is not None}
         for name, entity in entities.items()
     }
 

@@ -35,6 +35,7 @@ from streams.sender import Sender
 from streams.settings import Settings
 from streams.shards import CommittedRounds, ShardSource, take_turn
 from streams.source import Deadline, Source
+from streams.topics import largest_event_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -192,6 +193,7 @@ def add_adapt(wiring: Wiring) -> None:
         wiring.clock,
         events_topic=settings.topic("events"),
         dead_letters_topic=wiring.dead_letters(),
+        largest_bytes=largest_event_bytes(settings),
     )
     wiring.source("adapt", list(sources), CommittedPositions(settings.kafka.connect_seconds), stage)
 

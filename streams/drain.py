@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from resolvers.errors import KafkaUnavailable
+from resolvers.errors import KafkaUnavailable, NexusError
 from resolvers.port import Backlog, Resolver
 from streams import kafka
 from streams.settings import Settings
@@ -48,6 +48,27 @@ class Behind:
         return ", ".join(said) or "nothing"
 
 
+class Stillness:
+    """For how long one measure has been the same as the last."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: Behind | None = None
+        self._since = clock()
+
+    def after(self, behind: Behind) -> float:
+        """Note a measure; give the seconds since one was different."""
+        now = self._clock()
+        if behind != self._last:
+            self._last, self._since = behind, now
+        return now - self._since
+
+
+def stalled(behind: Behind, seconds: float) -> NexusError:
+    """Make the error of a pipeline in which nothing has moved for so long."""
+    return NexusError(f"nothing has moved for {seconds:g} s, and still to do: {behind}")
+
+
 class Drain:
     """Measures one pipeline. Made by `measuring`."""
 
@@ -70,22 +91,24 @@ class Drain:
 
     async def wait(self, seconds: float, report: Callable[[Behind], None] = lambda _: None) -> Behind:
         """Wait until nothing is behind, or until nothing has moved for so many seconds; gives the last measure."""
-        last, since = None, time.monotonic()
+        stillness = Stillness()
         while True:
             behind = await self.behind()
             report(behind)
-            if behind.nothing:
-                return behind
-            if behind != last:
-                last, since = behind, time.monotonic()
-            elif time.monotonic() - since > seconds:
+            if behind.nothing or stillness.after(behind) > seconds:
                 return behind
             await asyncio.sleep(POLL_SECONDS)
 
-    async def keep_up(self, most: int, report: Callable[[Behind], None] = lambda _: None) -> None:
-        """Wait until at most so many records are between the raw topics and the graph."""
+    async def keep_up(self, most: int, seconds: float, report: Callable[[Behind], None] = lambda _: None) -> None:
+        """Wait until at most so many records are between the raw topics and the graph.
+
+        Raises NexusError when nothing has moved for so many seconds.
+        """
+        stillness = Stillness()
         while (behind := await self.behind()).raw + behind.events > most:
             report(behind)
+            if stillness.after(behind) > seconds:
+                raise stalled(behind, seconds)
             await asyncio.sleep(PACE_SECONDS)
 
     async def _raw(self) -> int:

@@ -10,12 +10,16 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import structlog
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from resolvers.errors import SettingsError
 from streams import kafka
 from streams.settings import SHARED_TOPICS, SPACE_TOPICS, Settings
 from streams.times import format_time
+from streams.topics import topic_names
+
+log = structlog.get_logger(__name__)
 
 WAIT_MS = 500
 HEADERS_SHOWN = ("source", "adapter", "source-topic", "source-partition", "source-offset", "error")
@@ -51,6 +55,8 @@ async def follow(
 
 
 async def _places(settings: Settings, topic: str) -> list[TopicPartition]:
+    if topic not in topic_names(settings):
+        log.info("the settings have no such topic, asking kafka for it", topic=topic)
     client = await kafka.started(kafka.admin(settings, what="tail"), settings.kafka, "tail")
     try:
         known = {one["topic"]: len(one["partitions"]) for one in await client.describe_topics()}

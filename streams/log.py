@@ -1,6 +1,7 @@
 """The log: structlog for what we say, the libraries' own loggers beside it, both on standard error.
 
-Invariant: standard output is for results alone. Neighbours: the command line and `streams.worker` set it up once.
+Invariant: standard output is for results alone. Neighbours: the command line sets it up before any command,
+`streams.worker` for Faust's own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from resolvers.errors import NexusError
 
 QUIET_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "asyncio")
 """Libraries that tell every heartbeat and rebalance; only their errors are shown unless debugging."""
+
+FIRST_CONNECTION = 'Unable connect to "%s:%s": %s'
+"""What aiokafka says for each try of a client that starts; our own message says it once, with what to do."""
+
+COORDINATOR = "Group Coordinator Request failed: %s"
+"""What aiokafka says while a fresh Kafka still makes the topic of its groups, and then tries again."""
+
+COORDINATOR_NOT_AVAILABLE = 15
 
 MOST_MESSAGES = 1_000
 SELDOM_SECONDS = 5.0
@@ -66,6 +75,7 @@ def set_up_log(*, as_json: bool = False, debug: bool = False) -> None:
     handler.setFormatter(formatter)
     if not debug:
         handler.addFilter(_without_expected_traces)
+        handler.addFilter(_not_said_by_us)
         handler.addFilter(Seldom("aiokafka", SELDOM_SECONDS))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in QUIET_LOGGERS:
@@ -83,3 +93,12 @@ def _without_expected_traces(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], NexusError):
         record.exc_info = None
     return True
+
+
+def _not_said_by_us(record: logging.LogRecord) -> bool:
+    """Leave out what aiokafka says of a Kafka that is not ready, where we wait for it with a message of our own."""
+    if not record.name.startswith("aiokafka"):
+        return True
+    if record.msg == COORDINATOR and isinstance(record.args, tuple):
+        return not any(getattr(argument, "errno", None) == COORDINATOR_NOT_AVAILABLE for argument in record.args)
+    return bool(record.msg != FIRST_CONNECTION)

@@ -13,7 +13,7 @@ from zlib import crc32
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import IllegalStateError, KafkaError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap
 from resolvers.port import Resolver
@@ -24,7 +24,7 @@ from streams.patience import patiently
 log = structlog.get_logger(__name__)
 
 CHECK_MS = 1_000
-"""How long to wait for the record before a position when a partition is taken over."""
+"""How long one try waits for the record before a position when a partition is taken over."""
 
 
 class Positions(Protocol):
@@ -111,7 +111,7 @@ class AppliedPositions:
         position, first, end = await patiently(ask, f"position of {named(place)}", self._patience_seconds)
         reachable(position.offset, first, end, place)
         if position.offset > first:
-            await same_log(consumer, place, position)
+            await same_log(consumer, place, position, self._patience_seconds)
         self._progress[place.partition] = Progress(position.offset, position)
         return position.offset
 
@@ -167,21 +167,36 @@ def reachable(position: int, first: int, end: int, place: TopicPartition) -> int
     return position
 
 
-async def same_log(consumer: AIOKafkaConsumer, place: TopicPartition, position: Position) -> None:
+async def same_log(consumer: AIOKafkaConsumer, place: TopicPartition, position: Position, patience_seconds: float) -> None:
     """Raise LogTruncated if the record before a position is not the one that was applied.
 
-    Says nothing where that offset is a hole, or where Kafka does not give the record soon.
+    Says nothing where that offset is a hole: Kafka gave what comes after it. Raises KafkaUnavailable where it gives nothing.
     """
-    consumer.seek(place, position.offset - 1)
+    last = position.offset - 1
+    record = await patiently(lambda: _first_from(consumer, place, last), f"the last record of {named(place)}", patience_seconds)
+    if record is not None and record.offset == last and checksum(record.value) != position.checksum:
+        raise LogTruncated(
+            f"{named(place)} holds another record at offset {last} than the one that was applied: the topic was made anew; "
+            "use another space, or another topics.prefix"
+        )
+
+
+async def _first_from(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> ConsumerRecord | None:
+    """Give the first record from an offset on, None where Kafka passed over it without a record. Raises KafkaUnavailable."""
+    consumer.seek(place, offset)
     consumer.resume(place)
-    records = (await consumer.getmany(place, timeout_ms=CHECK_MS, max_records=1)).get(place, [])
-    consumer.pause(place)
-    for record in records:
-        if record.offset == position.offset - 1 and checksum(record.value) != position.checksum:
-            raise LogTruncated(
-                f"{named(place)} holds another record at offset {record.offset} than the one that was applied: the topic was made anew; "
-                "use another space, or another topics.prefix"
-            )
+    try:
+        records = (await consumer.getmany(place, timeout_ms=CHECK_MS, max_records=1)).get(place, [])
+        passed = bool(records) or await consumer.position(place) > offset
+    except IllegalStateError:
+        raise
+    except KafkaError as error:
+        raise KafkaUnavailable(f"the record at offset {offset} of {named(place)} can't be read: {error!r}") from error
+    finally:
+        consumer.pause(place)
+    if not passed:
+        raise KafkaUnavailable(f"Kafka does not give the record at offset {offset} of {named(place)}")
+    return records[0] if records else None
 
 
 async def commit(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:

@@ -6,6 +6,7 @@ takes over; `nexus publish` and `nexus run` call it.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from resolvers.errors import SettingsError
 from streams import kafka
 from streams.preflight import make_missing_topics
-from streams.records_file import read_records
+from streams.records_file import check_readable, read_records
 from streams.sender import Outgoing, Sender, send_all
 from streams.settings import Settings, SourceSettings
 
@@ -51,6 +52,7 @@ async def publish_files(settings: Settings, name: str, files: Sequence[Path], *,
     Raises SettingsError, KafkaUnavailable, NexusError for a file that can't be read.
     """
     topic = source_named(settings, name).topic
+    await asyncio.to_thread(check_readable, files)
     await make_missing_topics(settings)
     told = TextColumn("{task.fields[records]:,} records")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), told)

@@ -10,9 +10,10 @@ import csv
 import gzip
 import io
 import json
+import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -39,6 +40,18 @@ def read_records(path: Path) -> Iterator[bytes]:
             yield from _lines(content) if delimiter is None else _rows(content, delimiter, path)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise NexusError(f"{path} cannot be read: {error}") from error
+
+
+def check_readable(paths: Iterable[Path]) -> None:
+    """Raise NexusError for the first file that cannot be opened. What is no plain file, such as a pipe, is not touched."""
+    for path in paths:
+        try:
+            if stat.S_ISREG(path.stat().st_mode):
+                path.open("rb").close()
+            elif path.is_dir():
+                raise NexusError(f"{path} cannot be read: it is a folder, and should be a file of records")
+        except OSError as error:
+            raise NexusError(f"{path} cannot be read: {error}") from error
 
 
 def _format(path: Path) -> str:

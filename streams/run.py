@@ -23,7 +23,7 @@ from resolvers.errors import NexusError, SettingsError
 from resolvers.redis_graph import RedisResolver
 from streams import kafka
 from streams.crew import Worker, crew
-from streams.drain import Drain, measuring
+from streams.drain import Drain, measuring, stalled
 from streams.dump import dump
 from streams.graph import open_graph
 from streams.publishing import publish_files
@@ -121,7 +121,7 @@ async def _run(settings: Settings, plan: Plan, resolver: RedisResolver, director
     async with crew(settings, directory, plan.workers) as workers, measuring(settings, resolver) as drain, _watching(workers):
 
         async def pace() -> None:
-            await drain.keep_up(LEAD_RECORDS, lambda _: _check(workers))
+            await drain.keep_up(LEAD_RECORDS, STALLED_SECONDS, lambda _: _check(workers))
 
         begin = time.monotonic()
         first = asyncio.create_task(_first_entity(settings, begin))
@@ -133,10 +133,10 @@ async def _run(settings: Settings, plan: Plan, resolver: RedisResolver, director
         first_after = await _result(first)
     report = None
     if plan.verify:
-        from streams.verify import verify  # noqa: PLC0415 - only runs that ask for it pay for it
+        from streams.verifying import verified  # noqa: PLC0415 - only runs that ask for it pay for it
 
         say("verifying")
-        report = await verify(settings)
+        report = await verified(settings)
     counts = await dump(settings, plan.out)
     return Summary(records, counts, published, first_after, drained, settings.space, report)
 
@@ -144,7 +144,7 @@ async def _run(settings: Settings, plan: Plan, resolver: RedisResolver, director
 async def _drained(drain: Drain, workers: Sequence[Worker]) -> None:
     behind = await drain.wait(STALLED_SECONDS, lambda _: _check(workers))
     if not behind.nothing:
-        raise NexusError(f"nothing has moved for {STALLED_SECONDS:g} s, and still to do: {behind}")
+        raise stalled(behind, STALLED_SECONDS)
 
 
 def _check(workers: Sequence[Worker]) -> None:

@@ -30,6 +30,9 @@ DEAD_LETTER_BYTES = 16 * MIB
 HEADER_BYTES = MIB
 """Room above the largest raw message for what a dead letter adds."""
 
+FRAME_BYTES = 1024
+"""Room for what Kafka adds to a record in its batch."""
+
 VISIBLE_SECONDS = 60.0
 """How long a change may take to show on the cluster: brokers learn of it a moment after it was accepted."""
 
@@ -83,6 +86,12 @@ def topic_names(settings: Settings) -> list[str]:
     """Name every topic of the settings: raw ones first, then in the order data moves."""
     raw = [source.topic for source in settings.sources.values()]
     return [*raw, *(settings.topic(name) for name in (*SHARED_TOPICS, *SPACE_TOPICS))]
+
+
+def largest_event_bytes(settings: Settings) -> int:
+    """Give the most bytes, key and value, that an event may have to fit into the topic that the settings describe."""
+    own = settings.topics.config.get("events", {}).get("max.message.bytes", "")
+    return (int(own) if own.isdecimal() else MESSAGE_BYTES) - FRAME_BYTES
 
 
 def plan(settings: Settings, existing: Mapping[str, Topic]) -> list[Change]:

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from streams.stack import Addresses
+from tests.log_state import log_put_back
 from tests.surroundings import Surroundings, surroundings
+
+
+@pytest.fixture(autouse=True)
+def _log_put_back() -> Iterator[None]:
+    """Undo what a command did to the log: every command sets it up."""
+    with log_put_back():
+        yield
 
 
 @pytest.fixture(scope="session")

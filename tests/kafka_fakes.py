@@ -86,6 +86,9 @@ class FakeConsumer:
         await asyncio.sleep(timeout_ms / 1000)
         return {}
 
+    async def position(self, place: TopicPartition) -> int:
+        return self.positions[place]
+
     async def stop(self) -> None:
         self.stopped = True
 

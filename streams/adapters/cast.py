@@ -36,8 +36,11 @@ class Cast:
         """Add a person and the group of its mail domain; gives the person's number.
 
         `others` are further identifiers (type, value), stronger ones first; those without a value are left out.
-        A name that is only an address is left out.
+        A name that is only an address is left out, and so is an address that is obviously none, without an @ or with
+        nothing on one side of it.
         """
+        if email is not None and not _has_both_sides(email):
+            email = None
         pairs = [*others, ("email", email)]
         identifiers = [Identifier(kind, value) for kind, value in pairs if value]
         traits = {"name": name} if name and not _is_address(name) else {}
@@ -77,6 +80,11 @@ class Cast:
     def memberships(self) -> list[Membership]:
         """Give the memberships, their numbers those of `participants()`."""
         return [Membership(person, len(self._persons) + group, role) for (person, group), role in self._memberships.items()]
+
+
+def _has_both_sides(address: str) -> bool:
+    local, at, domain = (part.strip() for part in address.rpartition("@"))
+    return bool(local.strip("@") and at and domain)
 
 
 def _is_address(name: str) -> bool:

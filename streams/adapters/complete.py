@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from resolvers.errors import Rejected, SettingsError
+from resolvers.evidence import check_bounds
 from streams.events import Event, Identifier, Membership, Origin, Participant, encode_event
 from streams.record import SourceRecord
 from streams.times import format_time, parse_time, record_time
+
+_SHOWN = 40
 
 EVENT_ID_BYTES = 16
 """The length of the digest that stands in for an id that the source does not give; written as hexadecimal."""
@@ -88,8 +91,9 @@ def _check_form(event: Event) -> None:
         raise Rejected("the event has no name")
     if event.value is not None and not math.isfinite(event.value):
         raise Rejected(f"the event's value is {event.value}, which is not a number that can be written")
-    for participant in event.participants:
+    for index, participant in enumerate(event.participants):
         participant.identifiers = _trimmed(participant)
+        check_bounds(index, participant)  # as the resolver does, so that the dead letter holds the record as it came
     event.memberships = [membership for membership in event.memberships if _connects(membership, event.participants)]
     try:
         encode_event(event)

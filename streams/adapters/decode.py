@@ -1,7 +1,8 @@
 """From the bytes of a source record to the JSON object that adapters read.
 
 Invariant: what `decode` lets through is a JSON object of finite numbers and valid text, nested at most `DEPTH_LIMIT`
-levels, so that nothing later in the flow can fail on its shape. Everything else is Rejected with a reason.
+levels, so that adapters can walk and write it without guarding against its form. Everything else is Rejected with a
+reason. What fields mean is the adapters' business, and what events may hold that of `complete`.
 """
 
 from __future__ import annotations

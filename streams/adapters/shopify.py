@@ -2,8 +2,9 @@
 
 Records of webhooks, of the REST and the GraphQL API and of connectors are read: names in snake_case or camelCase, ids
 as numbers or `gid://shopify/Customer/1`, fields below `_all`, an object below its own name. The Kafka header
-`X-Shopify-Topic` (`orders/create`) tells what happened; without it the record's form does, and the record is a
-snapshot: an order was placed, a customer created or, if it changed since, updated, a shop updated.
+`X-Shopify-Topic` (`orders/create`) tells what happened; without it `__typename`, the global id or fields of Shopify's
+own tell what the record is, and it is a snapshot: an order was placed, a customer created or, if it changed since,
+updated, a shop updated. A record that tells none of this is rejected.
 
 An event id names the object and what happened, with the time of its revision where that can happen again; so an order
 is placed once, however often its record comes. A shop's telephone belongs to the shop and identifies nobody. Where two
@@ -47,12 +48,35 @@ _TOPICS: dict[str, tuple[str, str]] = {
 }
 """The webhooks' topics that are read: the object, and what happened to it."""
 
-_TELLING_FIELDS: dict[str, tuple[str, ...]] = {
-    "shop": ("myshopify_domain", "shop_owner"),
-    "order": ("total_price", "total_price_set", "order_number", "line_items", "financial_status"),
-    "customer": ("first_name", "last_name", "orders_count", "number_of_orders", "verified_email", "email", "phone"),
+_KINDS = ("shop", "order", "customer")
+
+_MARKS: dict[str, tuple[str, ...]] = {
+    "shop": ("myshopify_domain",),
+    "order": (
+        "financial_status",
+        "display_financial_status",
+        "total_price",
+        "total_price_set",
+        "current_total_price",
+        "order_status_url",
+    ),
+    "customer": (
+        "verified_email",
+        "orders_count",
+        "number_of_orders",
+        "total_spent",
+        "amount_spent",
+        "accepts_marketing",
+        "email_marketing_consent",
+        "sms_marketing_consent",
+        "multipass_identifier",
+        "tax_exempt",
+    ),
 }
-"""Fields that only this object has, or none of the objects above it."""
+"""Fields by which a record that does not say what it is is known; what any list of contacts or sales has is not among them."""
+
+_ENOUGH_MARKS = {"shop": 1, "order": 2, "customer": 2}
+"""How many of these fields a record must have, beside its id."""
 
 _ONCE = frozenset({"placed", "created", "deleted", "cancelled"})
 _TIMES: dict[str, tuple[str, ...]] = {
@@ -127,25 +151,29 @@ def _happened(body: dict[str, Any], topic: str | None) -> tuple[str, str]:
 
 
 def _kind(body: dict[str, Any]) -> str:
-    """Tell what a record is: by the type it names, by its global id, or by fields that only such an object has."""
+    """Tell what a record is: by the type it names, by its global id, or by its id and fields of Shopify's own."""
     told = text(body, "__typename")
     if told is None:
         global_ids = (_GLOBAL_ID.fullmatch(text(body, key) or "") for key in ("admin_graphql_api_id", "id"))
         told = next((found[1] for found in global_ids if found is not None), None)
     if told is not None:
         kind = told.lower().removeprefix("shopify")
-        if kind not in _TELLING_FIELDS:
-            raise Rejected(f"a Shopify {told[:_SHOWN]!r} is not read; these are: {', '.join(_TELLING_FIELDS)}")
+        if kind not in _KINDS:
+            raise Rejected(f"a Shopify {told[:_SHOWN]!r} is not read; these are: {', '.join(_KINDS)}")
         return kind
-    for kind, names in _TELLING_FIELDS.items():
-        if any(_get(body, name) is not None for name in names):
+    for kind in _KINDS if _id(body) is not None else ():
+        if sum(_get(body, name) is not None for name in _MARKS[kind]) >= _ENOUGH_MARKS[kind]:
             return kind
-    raise Rejected("this is no customer, order or shop: name it in a header X-Shopify-Topic, or in `__typename`")
+    raise Rejected(
+        "this is no customer, order or shop of Shopify: read is what a header X-Shopify-Topic, `__typename`, `admin_graphql_api_id` or "
+        "an id such as gid://shopify/Customer/1 names, and what has an `id` and fields that only Shopify gives, such as "
+        "`verified_email` and `orders_count`, `total_price` and `financial_status`, or `myshopify_domain`"
+    )
 
 
 def _flat(body: dict[str, Any]) -> dict[str, Any]:
     """Bring all fields to one level: those below `_all` of a connector, or below the object's own name."""
-    inner = next((body[kind] for kind in _TELLING_FIELDS if len(body) == 1 and isinstance(body.get(kind), dict)), None)
+    inner = next((body[kind] for kind in _KINDS if len(body) == 1 and isinstance(body.get(kind), dict)), None)
     if inner is not None:
         return dict(inner)
     below = body.get("_all")

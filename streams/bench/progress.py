@@ -62,13 +62,13 @@ def rate_of(name: str, unit: str, count: int, looks: Sequence[Look], peak_mib: f
     return Rate(name, unit, count, seconds, cpu, others, peak_mib)
 
 
-def growths_of(name: str, count: int, looks: Sequence[Look]) -> list[Growth]:
+def growths_of(name: str, count: int, looks: Sequence[Look], lag: int) -> list[Growth]:
     """Read off the looks how the cost of a unit changed from tenth to tenth; nothing where there are too few looks to tell.
 
-    What counts as done may be a batch per partition behind what was worked, all the way, so that the looks before
-    anything and after everything was done are left out.
+    What counts as done may be `lag` units behind what was worked until the work ends, when it catches up. So the looks
+    before the first and after the last such lag are left out.
     """
-    worked = [look for look in looks if 0 < look.state.done < count]
+    worked = [look for look in looks if lag < look.state.done < count - 2 * lag]
     if len(worked) <= TENTHS:
         return []
     first = worked[0].state.done

@@ -184,4 +184,5 @@ async def end_to_end(at_work: Shift, name: str) -> Measured:
 
 async def _measured(at_work: Shift, name: str, unit: str, total: int, state: Callable[[], Awaitable[State]]) -> Measured:
     looks = await watch(state, at_work.meters, at_work.check)
-    return Measured(rate_of(name, unit, total, looks, at_work.meters.peak_mib()), growths_of(name, total, looks))
+    lag = at_work.settings.worker.batch_records * at_work.settings.partitions
+    return Measured(rate_of(name, unit, total, looks, at_work.meters.peak_mib()), growths_of(name, total, looks, lag))

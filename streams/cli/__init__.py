@@ -1,6 +1,7 @@
 """The command line `nexus`: one module per group of commands, each adding its own to the application.
 
 Invariant: whatever fails on purpose ends as one clear line on standard error and a non-zero exit; a traceback is a bug.
+Standard output is for results alone: the log is on standard error before any command begins.
 Modules import what is slow inside their commands, so that `nexus --help` is quick.
 """
 
@@ -28,12 +29,18 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(lambda: None)  # keeps the commands' names even while there is only one
+    app.callback()(_start)
     for group in GROUPS:
         name = f"{__name__}.{group}"
         if find_spec(name) is not None:
             import_module(name).register(app)
     return app
+
+
+def _start() -> None:
+    from streams.log import set_up_log  # noqa: PLC0415 - keeps `nexus --help` quick
+
+    set_up_log()
 
 
 def main() -> None:

@@ -46,10 +46,8 @@ def bench(
 
     from streams.bench import FULL, QUICK, write_report  # noqa: PLC0415
     from streams.cli.bench_report import told  # noqa: PLC0415
-    from streams.log import set_up_log  # noqa: PLC0415
     from streams.settings import load_settings  # noqa: PLC0415
 
-    set_up_log()
     sizes = QUICK if quick else FULL
     report = _held(load_settings(config), replace(sizes, records=records or sizes.records), "quick" if quick else "bench")
     if results is None and RESULTS.is_dir() and not quick:

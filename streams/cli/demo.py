@@ -32,9 +32,6 @@ def demo(
     A Kafka and a Redis of the demo's own are started and stopped again, unless NEXUS__KAFKA__BOOTSTRAP_SERVERS and
     NEXUS__REDIS__URL name others; there the demo uses a space and topics of its own and deletes them.
     """
-    from streams.log import set_up_log  # noqa: PLC0415 - keeps `nexus --help` quick
-
-    set_up_log()
     begin = time.monotonic()
     if as_json:
         print_json(_plain(_held(_Quiet(), pace)))

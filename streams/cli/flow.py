@@ -44,11 +44,9 @@ def publish(
     as_json: JsonOption = False,
 ) -> None:
     """Write files of records to a source's topic; ends when Kafka has acknowledged all of them."""
-    from streams.log import set_up_log  # noqa: PLC0415
     from streams.publishing import publish_files, source_named  # noqa: PLC0415
     from streams.settings import load_settings  # noqa: PLC0415
 
-    set_up_log()
     settings = load_settings(config)
     topic = source_named(settings, source).topic
     count = asyncio.run(publish_files(settings, source, files, show_progress=not as_json and sys.stderr.isatty()))
@@ -67,10 +65,8 @@ def tail(
 ) -> None:
     """Follow a topic, one line per record, until interrupted."""
     from streams.following import follow, json_line, readable_line, topic_named  # noqa: PLC0415
-    from streams.log import set_up_log  # noqa: PLC0415
     from streams.settings import load_settings  # noqa: PLC0415
 
-    set_up_log()
     settings = load_settings(config)
     records = follow(settings, topic_named(settings, topic), from_beginning=from_beginning, count=count)
     try:

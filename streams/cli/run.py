@@ -34,11 +34,9 @@ def run(
 
     Without addresses in the settings the local stack is used, and started if need be.
     """
-    from streams.log import set_up_log  # noqa: PLC0415 - keeps `nexus --help` quick
-    from streams.run import Plan, bounded_run  # noqa: PLC0415
+    from streams.run import Plan, bounded_run  # noqa: PLC0415 - keeps `nexus --help` quick
     from streams.settings import load_settings  # noqa: PLC0415
 
-    set_up_log()
     settings = load_settings(config)
     if partitions:
         settings = settings.model_copy(update={"partitions": partitions})

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from streams.cli.options import ConfigOption, JsonOption
 from streams.cli.output import print_json, say
-
-if TYPE_CHECKING:
-    from streams.settings import Settings
-    from streams.verify import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +30,7 @@ def verify(
     Changes nothing. Exits 1 if anything differs.
     """
     from streams.settings import load_settings  # noqa: PLC0415 - keeps `nexus --help` quick
+    from streams.verifying import verified  # noqa: PLC0415
 
     settings = load_settings(config)
     if space is not None:
@@ -47,19 +44,3 @@ def verify(
     if not report.ok:
         say("nexus: " + (f"{len(report.differences):,} differences" if report.differences else "the pipeline is still working"))
         raise typer.Exit(1)
-
-
-async def verified(settings: Settings, *, wait_seconds: float) -> Report:
-    """Verify; whatever does not answer is named. Raises KafkaUnavailable, RedisUnavailable."""
-    from aiokafka.errors import KafkaError  # noqa: PLC0415
-    from redis.exceptions import RedisError  # noqa: PLC0415
-
-    from resolvers.errors import KafkaUnavailable, RedisUnavailable  # noqa: PLC0415
-    from streams.verify import verify as run  # noqa: PLC0415
-
-    try:
-        return await run(settings, wait_seconds=wait_seconds)
-    except RedisError as error:
-        raise RedisUnavailable(f"Redis at {settings.redis.url.rpartition('@')[2]} could not be read: {error}") from error
-    except (KafkaError, TimeoutError) as error:
-        raise KafkaUnavailable(f"Kafka at {settings.kafka.bootstrap_servers} could not be read: {error or type(error).__name__}") from error

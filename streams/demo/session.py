@@ -35,7 +35,7 @@ from streams.settings import Settings
 from streams.stack import Addresses, LocalStack
 from streams.stack.ports import free_ports
 from streams.topics import ensure_topics, places_of
-from streams.verify import verify
+from streams.verifying import verified
 
 STALLED_SECONDS = 30.0
 """A demo in which nothing moves for this long is stuck."""
@@ -112,7 +112,7 @@ async def _play(
         await follower.caught_up()
     counts = await dump(settings, directory / "out")
     findings = _read(directory / "out", rules_of(settings))
-    report = await verify(settings)
+    report = await verified(settings)
     differences = () if report.ok else tuple(report.lines(SHOWN_DIFFERENCES))
     first = None if follower.first_entity is None else follower.first_entity - begin
     return Outcome(

@@ -48,7 +48,7 @@ class KafkaSettings(Section):
     security: SecuritySettings = Field(default_factory=SecuritySettings, description="TLS and SASL.")
     client_id: str = Field("nexus", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="First part of every client id.")
     replication_factor: int = Field(-1, ge=-1, le=32767, description="Of topics that are made; -1 leaves it to the broker.")
-    compression: Literal["none", "gzip"] = Field("none", description="Of batches that are written.")
+    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = Field("none", description="Of batches that are written.")
     linger_ms: int = Field(5, ge=0, le=10_000, description="How long a producer waits to fill a batch.")
     producer_batch_bytes: int = Field(256 * 1024, ge=1024, description="Largest batch of a producer, per partition.")
     request_timeout_ms: int = Field(40_000, ge=1_000, description="After this long without an answer a request has failed.")

@@ -29,7 +29,7 @@ class TopicReader(AbstractAsyncContextManager["TopicReader", None]):
     def __init__(self, settings: Settings, topic: str) -> None:
         """Keep the settings; nothing is asked before the context is entered."""
         self._settings = settings
-        self._consumer: AIOKafkaConsumer = kafka.consumer(settings, what="verify")
+        self._consumer: AIOKafkaConsumer = None  # made when Kafka has answered, so that none is left behind
         self.topic = topic
         self.begins: dict[int, int] = {}
         self.after_last: dict[int, int] = {}
@@ -42,18 +42,25 @@ class TopicReader(AbstractAsyncContextManager["TopicReader", None]):
             places = await places_of(client, [self.topic])
         finally:
             await client.close()
-        await kafka.started(self._consumer, self._settings.kafka, "verify")
+        self._consumer = await kafka.started(kafka.consumer(self._settings, what="verify"), self._settings.kafka, "verify")
+        try:
+            await self._go_to_the_beginning(places)
+        except BaseException:
+            await kafka.stop(self._consumer)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        await kafka.stop(self._consumer)
+
+    async def _go_to_the_beginning(self, places: list[TopicPartition]) -> None:
         self._consumer.assign(places)
         if places:
             self.begins = {place.partition: offset for place, offset in (await self._consumer.beginning_offsets(places)).items()}
         for place in places:
             self._consumer.seek(place, self.begins[place.partition])
         self.after_last = dict.fromkeys(self.begins, 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Disconnect."""
-        await kafka.stop(self._consumer)
 
     async def ends(self) -> dict[int, int]:
         """Ask where each partition ends now."""

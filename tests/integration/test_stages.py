@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from resolvers.evidence import evidence_of
@@ -200,6 +200,30 @@ async def test_records_become_entities_and_bad_ones_dead_letters(pipeline: Pipel
     assert {participant["entity_id"] for participant in participants} == entities.keys()
     assert len({(one["source"], one["event_id"], one["index"]) for one in participants}) == 200
     assert await worker.stop() == 0
+
+
+async def test_records_of_other_producers_are_read_however_they_are_compressed(pipeline: Pipeline) -> None:
+    codecs = ("gzip", "lz4", "snappy", "zstd")
+    for number, codec in enumerate(codecs):
+        producer = AIOKafkaProducer(bootstrap_servers=pipeline.settings.kafka.bootstrap_servers, compression_type=codec)
+        await producer.start()
+        try:
+            await producer.send_and_wait(pipeline.settings.sources["crm"].topic, contact(number, name=codec * 100))
+        finally:
+            await producer.stop()
+    await pipeline.worker()
+    await pipeline.drained()
+    events = await pipeline.values("events")
+    assert sorted(event["participants"][0]["traits"]["name"] for event in events) == [codec * 100 for codec in codecs]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+async def test_what_is_written_is_compressed_as_the_settings_say(pipeline: Pipeline, codec: Any) -> None:
+    compressing = pipeline.settings.kafka.model_copy(update={"compression": codec})
+    settings = pipeline.settings.model_copy(update={"kafka": compressing})
+    async with sender(settings) as writing:
+        await send_all(writing, [Outgoing(settings.topic("events"), b"k", b"x" * 10_000)])
+    assert [record.value for record in await pipeline.read("events")] == [b"x" * 10_000]
 
 
 async def test_a_record_on_the_event_log_that_is_no_event_is_a_dead_letter(pipeline: Pipeline) -> None:

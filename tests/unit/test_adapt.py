@@ -6,12 +6,13 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from resolvers.errors import Rejected, SettingsError
-from streams.adapt import AdaptStage, RawSource, event_key
+from streams.adapt import AdaptStage, RawSource, event_key, priorities_of
 from streams.batch import Outcome, SourceBatch
 from streams.counters import Counters
 from streams.events import Event, Identifier, Participant, decode_event
 from streams.record import SourceRecord
 from streams.sender import Sender
+from streams.settings import settings_from
 from tests.kafka_fakes import FakeProducer, record
 
 RAW = TopicPartition("raw", 0)
@@ -37,7 +38,7 @@ def by_value(source: SourceRecord) -> list[Event]:
     return [event(one, ("email", f"{one}@x.example")) for one in word.split(",")]
 
 
-async def adapted(producer: FakeProducer, *values: bytes) -> Counters:
+async def adapted(producer: FakeProducer, *values: bytes, largest_bytes: int = 1_000_000) -> Counters:
     async def make() -> Any:
         return producer
 
@@ -52,6 +53,7 @@ async def adapted(producer: FakeProducer, *values: bytes) -> Counters:
         lambda: 0,
         events_topic="events",
         dead_letters_topic="dead",
+        largest_bytes=largest_bytes,
     )
     batch = SourceBatch(RAW, 0, [record(value, offset, RAW) for offset, value in enumerate(values)])
     assert await stage(batch) is Outcome.DONE
@@ -92,9 +94,25 @@ async def test_a_record_whose_events_are_too_large_is_one_dead_letter() -> None:
     assert b"larger than events takes" in dict(next(headers for headers in producer.headers if headers))["error"]
 
 
+async def test_a_record_with_one_event_too_many_bytes_writes_none_of_its_events() -> None:
+    producer = FakeProducer()
+    counters = await adapted(producer, b"a," + b"x" * 300, b"b", largest_bytes=300)
+    assert producer.values("dead") == [b"a," + b"x" * 300]
+    assert [decode_event(value or b"").event_id for value in producer.values("events")] == ["b"]
+    error = dict(next(headers for headers in producer.headers if headers))["error"]
+    assert b"bytes, at most 300 go into events" in error
+    assert counters.snapshot() == {"events_written.crm": 1, "records_read.crm": 2, "records_rejected.crm": 1}
+
+
 async def test_a_dead_letter_that_does_not_fit_ends_the_stage() -> None:
     with pytest.raises(SettingsError, match="topic dead refuses"):
         await adapted(FakeProducer(largest=2), b"bad")
+
+
+def test_priorities_are_the_places_in_the_file_where_it_names_none() -> None:
+    identifiers: dict[str, Any] = {"user_id": {}, "email": {}, "phone": {"priority": 7}}
+    settings = settings_from({"entities": {"person": {"identifiers": identifiers}}})
+    assert priorities_of(settings.entities) == {"person": {"user_id": 1, "email": 2, "phone": 7}}
 
 
 @pytest.mark.parametrize(

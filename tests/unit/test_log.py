@@ -1,21 +1,17 @@
 from __future__ import annotations
 
+import inspect
 import json
 import logging
-from collections.abc import Iterator
 
+import aiokafka.client
+import aiokafka.consumer.group_coordinator
 import pytest
 import structlog
+from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError
 
 from resolvers.errors import RedisUnavailable
-from streams.log import Seldom, set_up_log
-from tests.log_state import log_put_back
-
-
-@pytest.fixture(autouse=True)
-def _log_put_back() -> Iterator[None]:
-    with log_put_back():
-        yield
+from streams.log import COORDINATOR, COORDINATOR_NOT_AVAILABLE, FIRST_CONNECTION, Seldom, set_up_log
 
 
 def test_lines_go_to_standard_error_as_json_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +30,29 @@ def test_libraries_are_quiet_but_for_their_errors(capsys: pytest.CaptureFixture[
     logging.getLogger("aiokafka.consumer").warning("rebalancing")
     logging.getLogger("faust.app").info("starting")
     assert capsys.readouterr().err == ""
+
+
+def test_what_we_say_ourselves_is_not_said_by_aiokafka_too(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_log()
+    client, group = logging.getLogger("aiokafka.client"), logging.getLogger("aiokafka.consumer.group_coordinator")
+    client.error('Unable connect to "%s:%s": %s', "here", 1, OSError("refused"))
+    group.error("Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError())
+    assert capsys.readouterr().err == ""
+    client.error("Unable connect to node with id %s: %s", 1, OSError("refused"))
+    group.error("Group Coordinator Request failed: %s", GroupAuthorizationFailedError("nexus.adapt"))
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_everything_is_said_when_debugging(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_log(debug=True)
+    logging.getLogger("aiokafka.client").error('Unable connect to "%s:%s": %s', "here", 1, OSError("refused"))
+    assert "Unable connect to" in capsys.readouterr().err
+
+
+def test_the_messages_that_are_left_out_are_those_of_aiokafka() -> None:
+    assert FIRST_CONNECTION in inspect.getsource(aiokafka.client)
+    assert COORDINATOR in inspect.getsource(aiokafka.consumer.group_coordinator)
+    assert GroupCoordinatorNotAvailableError.errno == COORDINATOR_NOT_AVAILABLE
 
 
 def test_an_error_raised_on_purpose_has_no_stack(capsys: pytest.CaptureFixture[str]) -> None:

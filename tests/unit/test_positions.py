@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalGenerationError
-from aiokafka.structs import TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError, IllegalGenerationError, NotLeaderForPartitionError
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from resolvers.errors import LogTruncated, RedisUnavailable
+from resolvers.errors import KafkaUnavailable, LogTruncated, RedisUnavailable
 from resolvers.memory import MemoryResolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Position
@@ -101,6 +101,46 @@ async def test_a_log_with_another_last_record_is_another_log() -> None:
     assert await AppliedPositions(resolver, "events", 1).start(real(consumer(b"a", b"b", b"c")), PLACE) == 2
     with pytest.raises(LogTruncated, match="holds another record at offset 1"):
         await AppliedPositions(resolver, "events", 1).start(real(consumer(b"x", b"y", b"z")), PLACE)
+
+
+async def applied_up_to(offset: int, value: bytes) -> MemoryResolver:
+    resolver = graph()
+    await resolver.apply(Batch("events", 0, 0, Position(offset, checksum(value)), ()))
+    return resolver
+
+
+async def test_a_kafka_that_does_not_give_the_last_record_yet_is_asked_again() -> None:
+    fake = consumer(b"x", b"y", b"z")
+    fake.failures = [NotLeaderForPartitionError()]
+    with pytest.raises(LogTruncated, match="holds another record at offset 1"):
+        await AppliedPositions(await applied_up_to(2, b"b"), "events", 5).start(real(fake), PLACE)
+    assert fake.failures == []
+    assert PLACE in fake.paused
+
+
+async def test_a_kafka_that_never_gives_the_last_record_is_an_error() -> None:
+    class Silent(FakeConsumer):
+        async def getmany(self, *_: Any, **__: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
+            return {}
+
+    fake = Silent({PLACE: {0: b"a", 1: b"b"}})
+    with pytest.raises(KafkaUnavailable, match="does not give the record at offset 1 of events, partition 0"):
+        await AppliedPositions(await applied_up_to(2, b"b"), "events", 0).start(real(fake), PLACE)
+
+
+async def test_a_hole_before_the_position_says_nothing_about_the_log() -> None:
+    fake = FakeConsumer({PLACE: {0: b"a", 2: b"c"}})
+    assert await AppliedPositions(await applied_up_to(2, b"b"), "events", 1).start(real(fake), PLACE) == 2
+
+
+async def test_a_hole_at_the_end_of_the_log_says_nothing_either() -> None:
+    class Passing(FakeConsumer):
+        async def getmany(self, place: TopicPartition, *_: Any, **__: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
+            self.positions[place] += 1
+            return {}
+
+    fake = Passing({PLACE: {0: b"a", 1: b"b"}})
+    assert await AppliedPositions(await applied_up_to(2, b"x"), "events", 1).start(real(fake), PLACE) == 2
 
 
 async def test_redis_is_waited_for() -> None:

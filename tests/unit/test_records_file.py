@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import orjson
@@ -8,7 +9,7 @@ import pytest
 import zstandard
 
 from resolvers.errors import NexusError
-from streams.records_file import read_records
+from streams.records_file import check_readable, read_records
 
 
 def written(directory: Path, name: str, content: bytes) -> Path:
@@ -81,3 +82,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NexusError, match=r"nowhere\.csv"):
         list(read_records(tmp_path / "nowhere.csv"))
+
+
+def test_what_cannot_be_read_is_known_before_it_is_read(tmp_path: Path) -> None:
+    there = written(tmp_path, "r.ndjson", b"{}")
+    os.mkfifo(tmp_path / "pipe")
+    check_readable([there, tmp_path / "pipe"])
+    with pytest.raises(NexusError, match=r"absent\.ndjson cannot be read"):
+        check_readable([there, tmp_path / "absent.ndjson"])
+    with pytest.raises(NexusError, match="it is a folder"):
+        check_readable([tmp_path])

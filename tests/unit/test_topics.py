@@ -7,7 +7,7 @@ import pytest
 from resolvers.errors import SettingsError
 from streams.kafka import group_id, transactional_id
 from streams.settings import Settings, settings_from
-from streams.topics import AlterTopic, Change, CreateTopic, Topic, plan, topic_names
+from streams.topics import AlterTopic, Change, CreateTopic, Topic, largest_event_bytes, plan, topic_names
 
 MIB = 1024 * 1024
 
@@ -96,3 +96,8 @@ def test_groups_are_named_by_prefix_and_space() -> None:
     assert group_id(here, "resolve") == "acme.eu.resolve"
     assert transactional_id(here, "publish", 2) == "acme.eu.publish.2"
     assert len(set(topic_names(here))) == 9
+
+
+def test_an_event_is_bounded_by_what_its_topic_takes() -> None:
+    assert largest_event_bytes(settings()) == 8 * MIB - 1024
+    assert largest_event_bytes(settings(topics={"config": {"events": {"max.message.bytes": str(MIB)}}})) == MIB - 1024

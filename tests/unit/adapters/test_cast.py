@@ -34,3 +34,10 @@ def test_name_that_is_only_an_address_is_no_trait(name: str | None) -> None:
     cast = Cast()
     cast.person("sender", "ann@acme.example", name=name)
     assert cast.participants()[0].traits == {}
+
+
+@pytest.mark.parametrize("address", ["@", "ann@", "@acme.example", " @ ", "@@acme.example", "ann"])
+def test_address_that_is_obviously_none_is_left_out(address: str) -> None:
+    cast = Cast()
+    cast.person("customer", address, name="Ann", others=[("phone", "+15550100")])
+    assert cast.participants() == [Participant("person", "customer", [Identifier("phone", "+15550100")], {"name": "Ann"})]

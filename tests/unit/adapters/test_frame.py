@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from resolvers.errors import Rejected, SettingsError
+from resolvers.evidence import MOST_IDENTIFIERS, MOST_NAME_CHARACTERS, MOST_TRAITS
 from streams.adapters import BUILT_IN, Adapter, build_adapter
 from streams.events import Event, Identifier, Membership, Origin, Participant
 from streams.record import SourceRecord
@@ -137,6 +138,32 @@ def test_identifiers_are_trimmed_and_repeats_left_out(monkeypatch: pytest.Monkey
     identifiers = [{"type": "email", "value": value} for value in (" a@x.example", "", "  ", "a@x.example", "A@x.example")]
     (event,) = giving(monkeypatch, {"name": "n", "participants": [{"entity": "person", "identifiers": identifiers}]})(record())
     assert event.participants[0].identifiers == [Identifier("email", "a@x.example"), Identifier("email", "A@x.example")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (
+            {"identifiers": [{"type": "email", "value": f"{n}@x.example"} for n in range(MOST_IDENTIFIERS + 1)]},
+            "participant 0 has 201 identif",
+        ),
+        ({"traits": {str(n): n for n in range(MOST_TRAITS + 1)}}, "participant 0 has 501 traits, at most 500 are read"),
+        ({"states": {str(n): "on" for n in range(MOST_TRAITS + 1)}}, "participant 0 has 501 states, at most 500 are read"),
+        ({"traits": {"n" * (MOST_NAME_CHARACTERS + 1): 1}}, "a name of 257 characters, at most 256 are read"),
+        ({"states": {"n" * (MOST_NAME_CHARACTERS + 1): "on"}}, "a name of 257 characters, at most 256 are read"),
+    ],
+)
+def test_what_the_resolver_would_not_take_is_rejected_here(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Rejected, match=reason):
+        giving(monkeypatch, {"name": "n", "participants": [{"entity": "person", **fields}]})(record())
+
+
+def test_what_the_resolver_just_takes_is_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {
+        "identifiers": [{"type": "email", "value": f"{n}@x.example"} for n in range(MOST_IDENTIFIERS)],
+        "traits": {"n" * MOST_NAME_CHARACTERS: 1, **{str(n): n for n in range(MOST_TRAITS - 1)}},
+    }
+    assert len(giving(monkeypatch, {"name": "n", "participants": [{"entity": "person", **fields}]})(record())) == 1
 
 
 def test_a_membership_of_somebody_without_identifiers_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ CUSTOMER: dict[str, Any] = {
     "phone": "+15550100",
     "first_name": "Ann",
     "last_name": "Lee",
+    "orders_count": 3,
+    "verified_email": True,
     "created_at": "2024-02-01T10:00:00+01:00",
     "updated_at": "2024-03-01T10:30:00+01:00",
 }
@@ -236,7 +238,7 @@ def test_topic_of_the_webhook_tells_what_happened(topic: str, body: dict[str, An
 
 
 def test_record_without_id_or_time_leaves_the_event_id_to_the_frame() -> None:
-    assert read({"email": "ann@acme.example", "first_name": "Ann"}).event_id == ""
+    assert read({"email": "ann@acme.example", "first_name": "Ann"}, "customers/update").event_id == ""
     assert read(SHOP | {"created_at": None, "updated_at": None}).event_id == ""
 
 
@@ -255,13 +257,44 @@ def test_total_is_in_units_or_left_out(total: object, value: float | None) -> No
         ({"id": 1, "title": "Hat"}, None, "this is no customer, order or shop"),
         ({}, None, "this is no customer, order or shop"),
         ({}, "customers/create", "the customer has no `id`"),
-        ({"total_price": "1.00"}, None, "the order has no `id`"),
+        ({"total_price": "1.00"}, "orders/create", "the order has no `id`"),
         (CUSTOMER | {"updated_at": "soon"}, None, "`updated_at`: 'soon' is not a time"),
     ],
 )
 def test_what_is_not_read_is_rejected(body: dict[str, Any], topic: str | None, reason: str) -> None:
     with pytest.raises(Rejected, match=reason):
         read(body, topic)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "c-1", "email": "ann@acme.example", "first_name": "Ann", "last_name": "Lee", "phone": "+15550100"},
+        {"email": "ann@acme.example"},
+        {"id": 1, "at": 1_700_000_000, "user": {"email": "ann@acme.example"}, "email": "@"},
+        {"id": 1, "total_price": "1.00", "email": "ann@acme.example"},
+        {"id": 1, "order_number": 7, "line_items": [], "email": "ann@acme.example"},
+        {"customer": {"id": 1, "email": "ann@acme.example"}},
+        {"_all": {"id": 1, "first_name": "Ann"}},
+        {"orders_count": 3, "verified_email": True, "email": "ann@acme.example"},
+    ],
+)
+def test_record_that_does_not_say_it_is_of_shopify_is_rejected(body: dict[str, Any]) -> None:
+    with pytest.raises(Rejected, match="no customer, order or shop of Shopify: read is what a header X-Shopify-Topic"):
+        read(body)
+
+
+def test_record_of_a_connector_is_known_by_fields_of_its_own() -> None:
+    flat = {"id": 7, "email": "ann@acme.example"}
+    assert read(flat | {"orders_count": 0, "total_spent": "0.00"}).type == "customer"
+    assert read(flat | {"financial_status": "paid", "total_price": "1.00"}).type == "order"
+    assert read(flat | {"myshopify_domain": "acme.myshopify.com"}).type == "shop"
+
+
+def test_address_that_is_none_is_left_out_and_the_rest_stays() -> None:
+    event = read(CUSTOMER | {"email": "@"})
+    assert identifiers(event) == [("shopify_customer_id", "207119551"), ("phone", "+15550100")]
+    assert event.participants[0].traits == {"name": "Ann Lee"}
 
 
 JUNK: list[Any] = [None, True, -1, 10**30, 1.5, "", "x", "@", [], [[]], ["x"], {}, {"id": {}}]

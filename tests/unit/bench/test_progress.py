@@ -37,8 +37,8 @@ def test_tenths_show_where_work_slowed_down() -> None:
 
 def test_growth_is_told_of_time_of_cpu_time_and_of_calls() -> None:
     steady = [look(at, at * 10, worker=at / 10, calls=at * 100) for at in range(1, 11)]
-    looks = [look(0.0, 0), *steady, look(12.0, 110, worker=1.1, calls=1_300), look(99.0, 120, finished=True, worker=50.0)]
-    wall, cpu, calls = growths_of("resolve", 120, looks)
+    looks = [look(0.0, 0), *steady, look(12.0, 110, worker=1.1, calls=1_300), look(99.0, 125, finished=True, worker=50.0)]
+    wall, cpu, calls = growths_of("resolve", 125, looks, lag=5)
     assert wall.events == 100
     assert wall.last_to_first == pytest.approx(2.0)
     assert cpu.last_to_first == pytest.approx(1.0)
@@ -47,7 +47,7 @@ def test_growth_is_told_of_time_of_cpu_time_and_of_calls() -> None:
 
 
 def test_a_few_looks_tell_no_growth() -> None:
-    assert growths_of("resolve", 100, [look(0.0, 0), look(1.0, 50), look(2.0, 100, finished=True)]) == []
+    assert growths_of("resolve", 100, [look(0.0, 0), look(1.0, 50), look(2.0, 100, finished=True)], lag=5) == []
 
 
 class StillMeters(Meters):

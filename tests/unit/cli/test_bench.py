@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,8 @@ from streams.bench import Report, Sizes
 from streams.bench.machine import Machine
 from streams.cli import build_app
 from streams.settings import Settings
-from tests.log_state import log_put_back
 
 MACHINE = Machine("EPYC", 2, 24.0, "Linux", "3.11.7", "Apache Kafka 4.2.1", "valkey 9.1.2", "aiokafka 0.14.0", 0.5)
-
-
-@pytest.fixture(autouse=True)
-def _log_put_back() -> Iterator[None]:
-    with log_put_back():
-        yield
 
 
 @pytest.fixture

@@ -50,5 +50,5 @@ def test_hours_are_counted_downwards_before_the_epoch() -> None:
     ],
 )
 def test_what_rfc_3339_can_not_write_in_utc_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="it is not of the form|outside the years"):
+    with pytest.raises(ValueError, match=r"not of the form|outside the years"):
         read_instant(text)
