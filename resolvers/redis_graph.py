@@ -92,7 +92,7 @@ class RedisResolver:
         for name, expected in fixed.items():
             if found.get(name) != expected:
                 raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {_ADVICE[name]}")
-        self._born = found["born"]
+        self._born = found.get("born", "")
         self._codes = dict(zip(types, codes, strict=True))
         self._hubs = _pack(list(self._hub_codes()))
 

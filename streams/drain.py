@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from resolvers.errors import KafkaUnavailable, NexusError
 from resolvers.port import Backlog, Resolver
@@ -114,7 +114,10 @@ class Drain:
     async def _raw(self) -> int:
         places = await places_of(self._client, (source.topic for source in self._settings.sources.values()))
         ends = await self._consumer.end_offsets(places)
-        committed = await self._client.list_consumer_group_offsets(kafka.group_id(self._settings, "adapt"), partitions=places)
+        try:
+            committed = await self._client.list_consumer_group_offsets(kafka.group_id(self._settings, "adapt"), partitions=places)
+        except GroupCoordinatorNotAvailableError:  # a Kafka on which no group has committed yet
+            committed = {}
         return sum(max(0, end - max(0, committed[place].offset if place in committed else 0)) for place, end in ends.items())
 
     async def _applied(self, log: str) -> int:
