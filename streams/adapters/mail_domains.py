@@ -134,11 +134,6 @@ def clean_domain(value: str) -> str | None:
     return domain
 
 
-def is_public_mail_domain(domain: str) -> bool:
-    """Say whether anyone can have an address in this domain."""
-    return (clean_domain(domain) or "") in PUBLIC_MAIL_DOMAINS
-
-
 def mail_domain(address: str) -> str | None:
     """Give the domain of an e-mail address as a group's identifier.
 

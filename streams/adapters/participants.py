@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resolvers.errors import Rejected
-from streams.events import Identifier
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -48,16 +47,6 @@ def identifier_values(value: object, what: str = "an identifier") -> list[str]:
     Null, empty text and booleans are left out. Raises Rejected for an object, which cannot be an identifier.
     """
     return list(dict.fromkeys(_flattened(value, what)))
-
-
-def identifiers_of(fields: Mapping[str, object]) -> list[Identifier]:
-    """Make identifiers from identifier type -> field value, as `identifier_values` reads each. Raises Rejected."""
-    return [
-        Identifier(kind, value)
-        for kind, field in fields.items()
-        if field is not None
-        for value in identifier_values(field, f"the identifier {kind!r}")
-    ]
 
 
 def traits_of(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import copy
 import csv
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from streams.adapters.google_calendar import build
 from streams.events import Event, Identifier, Membership, Participant, encode_event
 from streams.record import SourceRecord
 from streams.settings import SourceSettings, TimeSettings
+from tests.junk import with_junk
 
 DEMO = Path(__file__).parents[4] / "shared" / "data" / "events_dbt_nexus_demo" / "google_calendar_events_raw_demo.csv"
 RECORD = SourceRecord("raw.calendar", 0, 0, None, b"", 1_800_000_000_000)
@@ -155,20 +154,6 @@ def test_an_address_takes_part_once_with_its_strongest_role_and_any_name() -> No
 def test_what_is_no_meeting_is_rejected(body: dict[str, Any], reason: str) -> None:
     with pytest.raises(Rejected, match=reason):
         read(body)
-
-
-JUNK: list[Any] = [None, True, -1, 10**30, 1.5, "", "x", "@", [], [[]], ["x"], {}, {"id": {}}]
-
-
-def with_junk(document: object) -> Iterator[Any]:
-    """Give the document once for each place in it and each value that does not belong there."""
-    yield from JUNK
-    if isinstance(document, dict | list):
-        for key, value in document.items() if isinstance(document, dict) else enumerate(document):
-            for junk in with_junk(value):
-                changed = copy.copy(document)
-                changed[key] = junk
-                yield changed
 
 
 def test_junk_anywhere_gives_an_event_or_a_rejection() -> None:

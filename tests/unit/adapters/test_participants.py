@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from resolvers.errors import Rejected
-from streams.adapters.participants import identifier_values, identifiers_of, number_of, text_of, traits_of
-from streams.events import Identifier
+from streams.adapters.participants import identifier_values, number_of, text_of, traits_of
 
 
 @pytest.mark.parametrize(
@@ -27,15 +26,7 @@ def test_identifier_values_are_trimmed_text(value: object, expected: list[str]) 
 
 def test_an_object_is_no_identifier() -> None:
     with pytest.raises(Rejected, match="the identifier 'email' is an object"):
-        identifiers_of({"email": [{"address": "a@x.example"}]})
-
-
-def test_identifiers_keep_the_order_of_their_fields() -> None:
-    assert identifiers_of({"user_id": 7, "phone": None, "email": ["a", "b"]}) == [
-        Identifier("user_id", "7"),
-        Identifier("email", "a"),
-        Identifier("email", "b"),
-    ]
+        identifier_values([{"address": "a@x.example"}], "the identifier 'email'")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import copy
 import csv
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from streams.adapters.shopify import build
 from streams.events import Event, Identifier, Membership, Participant, encode_event
 from streams.record import SourceRecord
 from streams.settings import SourceSettings, TimeSettings
+from tests.junk import with_junk
 
 DEMO = Path(__file__).parents[4] / "shared" / "data" / "events_dbt_nexus_demo" / "shopify_shops_raw_demo.csv"
 NOW_MS = 1_800_000_000_000
@@ -295,20 +294,6 @@ def test_address_that_is_none_is_left_out_and_the_rest_stays() -> None:
     event = read(CUSTOMER | {"email": "@"})
     assert identifiers(event) == [("shopify_customer_id", "207119551"), ("phone", "+15550100")]
     assert event.participants[0].traits == {"name": "Ann Lee"}
-
-
-JUNK: list[Any] = [None, True, -1, 10**30, 1.5, "", "x", "@", [], [[]], ["x"], {}, {"id": {}}]
-
-
-def with_junk(document: object) -> Iterator[Any]:
-    """Give the document once for each place in it and each value that does not belong there."""
-    yield from JUNK
-    if isinstance(document, dict | list):
-        for key, value in document.items() if isinstance(document, dict) else enumerate(document):
-            for junk in with_junk(value):
-                changed = copy.copy(document)
-                changed[key] = junk
-                yield changed
 
 
 @pytest.mark.parametrize(
