@@ -20,6 +20,8 @@ def compose(rows: Rows, taken: Iterable[list[Any]]) -> Iterator[OutputRecord]:
             case b"i":
                 seen = rows.identifier(row[3])
                 yield OutputRecord("identifiers", str(seen.identifier), identifier_document(seen, rows.entity_id(row[1], row[2])))
+            case b"x":
+                yield from _retired(row[1], row[2].decode("utf-8", "surrogatepass"))
             case _:
                 yield from _membership(rows, row)
 
@@ -43,6 +45,14 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
     yield OutputRecord("entities", entity_id, document)
     for change in told:
         yield OutputRecord("timeline", entity_id, timeline_record(entity_id, entity_type, change))
+
+
+def _retired(kind: bytes, key: str) -> Iterator[OutputRecord]:
+    """Write the tombstone of a key that a topic had and the graph does not know, though it has applied the whole log."""
+    yield OutputRecord(_TOPICS[kind], key, None)
+
+
+_TOPICS = {b"e": "entities", b"i": "identifiers", b"m": "memberships"}
 
 
 def _membership(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:

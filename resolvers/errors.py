@@ -10,6 +10,7 @@
     |-- PositionGap            a batch does not continue from the stored position; nothing was written
     |-- LogTruncated           the event log no longer reaches back to a stored position
     |-- Fenced                 another worker has taken over what this one was doing
+    |-- StoreLost              Redis is empty, replaced or older than it was: what it lost is replayed
     |-- StoreMismatch          the space in Redis was made with other settings or another format
     `-- StackError             the local Kafka or Redis could not be started or stopped
 
@@ -63,6 +64,10 @@ class LogTruncated(NexusError):  # noqa: N818
 
 class Fenced(NexusError):  # noqa: N818
     """Another worker has taken over a partition or a shard; this one must stop touching it."""
+
+
+class StoreLost(NexusError):  # noqa: N818
+    """Redis is empty, was replaced, or has gone back in time; nothing was written, and whoever asked must start over."""
 
 
 class StoreMismatch(NexusError):  # noqa: N818

@@ -6,7 +6,7 @@ Everything else, entities and their ids above all, is computed from that evidenc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -23,14 +23,16 @@ from resolvers.entity import (
     membership_document,
     merged_document,
 )
-from resolvers.errors import Fenced, PositionGap
+from resolvers.errors import Fenced, PositionGap, StoreLost
 from resolvers.identifier import Identifier, entity_id, founder_of, identifier_digest
 from resolvers.instant import hour_of
-from resolvers.port import Applied, Backlog, OutputRecord, Round
+from resolvers.port import Applied, Backlog, Ends, OutputRecord, Waiting, Round, ToldRecord
+from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting, Usable
 from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record
+from resolvers.told import told_view
 
 Views = dict[str, EntityView | MembershipView]
 """By key: an entity id, or `person id:group id`."""
@@ -86,6 +88,8 @@ class MemoryResolver:
         self._rounds: dict[int, Round] = {}
         self._taken: dict[int, tuple[Any, ...]] = {}
         self._numbers: dict[int, int] = {}
+        self._recovery = Recovery()
+        self._retold: dict[int, set[tuple[str, str]]] = {}
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -162,31 +166,81 @@ class MemoryResolver:
             return shard_of(identifier_digest(self._rules.identity_key, Identifier(entity_type, kind, value)), self._shards)
         return shard_of(founder_of(key.partition(":")[0]), self._shards)
 
-    async def pending(self, shard: int) -> Round | None:
+    def _behind(self, shard: int, told: int) -> bool:
+        """Say whether Kafka has a later round than is known here, or has the one that was never kept."""
+        number, round_ = self._numbers.get(shard, 0), self._rounds.get(shard)
+        return number < told or (number == told and round_ is not None and round_.payload is None)
+
+    async def pending(self, shard: int, told: int) -> Round | None:
         """Give the round in flight, or undo one that was taken and never kept."""
+        if self._behind(shard, told):
+            raise StoreLost(f"shard {shard}: Kafka has round {told}, here {self._numbers.get(shard, 0)} is the last")
         round_ = self._rounds.get(shard)
         if round_ is not None and round_.payload is None:
             del self._rounds[shard]
             return None
         return round_
 
-    async def take(self, shard: int, limit: int, floor: int) -> Round | None:
+    async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Compose a round of what differs from what was told."""
+        number = self._numbers.get(shard, 0) + 1
+        if number <= told:
+            raise StoreLost(f"shard {shard}: Kafka has round {told}, here {number - 1} is the last")
         if shard in self._rounds:
             raise Fenced(f"shard {shard}: round {self._rounds[shard].number} is in flight; another publisher has taken over")
-        now = self._documents()
-        dirty = [key for key in now.keys() | self._told.keys() if _differ(now.get(key), self._told.get(key)) and self._shard(*key) == shard]
+        waiting = self._recovery.state(shard, lambda place: self._positions.get(place, Position()).offset)
+        if waiting is not None:
+            return waiting
+        now, again = self._documents(), self._retold.get(shard, set())
+        dirty = [key for key in now.keys() | self._told.keys() | again if self._dirty(key, now) and self._shard(*key) == shard]
         if not dirty:
             return None
-        number = max(self._numbers.get(shard, 0), floor) + 1
         world, chosen = self.world(), sorted(dirty)[:limit]
         views: Views = {**world.entities, **{f"{person}:{group}": view for (person, group), view in world.memberships.items()}}
         records = [OutputRecord(topic, key, now.get((topic, key))) for topic, key in chosen]
         records += [line for topic, key in chosen for line in self._timeline(topic, key, now.get((topic, key)), views.get(key))]
         self._numbers[shard] = number
-        self._rounds[shard] = Round(shard, number, tuple(records))
+        self._rounds[shard] = Round(shard, number, tuple(records), recovery=bool(again))
         self._taken[shard] = (now, views, chosen)
         return self._rounds[shard]
+
+    def _dirty(self, key: tuple[str, str], now: dict[tuple[str, str], dict[str, Any]]) -> bool:
+        return any(key in keys for keys in self._retold.values()) or _differ(now.get(key), self._told.get(key))
+
+    async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
+        """Begin a recovery: of a store that was born again, since this one forgets nothing while it lives."""
+        noticed = shard if shard is not None and self._behind(shard, told) else None
+        if noticed is not None:
+            self._rounds.pop(noticed, None)
+            self._numbers[noticed] = told
+        return self._recovery.begin(Step.WAITING, self._shards, ends, noticed)
+
+    async def hold(self, ends: Ends) -> None:
+        """Hold publishing back."""
+        self._recovery.begin(Step.HOLD, self._shards, ends)
+
+    async def begin_reading(self, shard: int, reader: str) -> None:
+        """Begin to read a shard's topics."""
+        self._recovery.begin_reading(shard, reader)
+
+    async def retell(self, shard: int, reader: str, told: Sequence[ToldRecord]) -> None:
+        """Take what topics hold as what was told last, and make it dirty."""
+        self._recovery.check(shard, reader)
+        for record in told:
+            key = (record.topic, record.key)
+            self._told_views.pop(record.key, None)
+            self._told.pop(key, None)
+            if record.document is None:
+                continue
+            self._retold.setdefault(shard, set()).add(key)
+            self._told[key] = {name: value for name, value in record.document.items() if name != "version"}
+            view = told_view(self._rules, record)
+            if view is not None:
+                self._told_views[record.key] = view
+
+    async def end_reading(self, shard: int, reader: str) -> None:
+        """Let rounds go on."""
+        self._recovery.end_reading(shard, reader)
 
     def _timeline(
         self, topic: str, key: str, document: dict[str, Any] | None, view: EntityView | MembershipView | None
@@ -217,10 +271,11 @@ class MemoryResolver:
             raise Fenced(f"shard {shard}: round {number} is not in flight")
         now, views, chosen = self._taken[shard]
         for topic, key in chosen:
+            self._retold.get(shard, set()).discard((topic, key))
             if (topic, key) in now:
                 self._told[topic, key] = now[topic, key]
             else:
-                self._told.pop((topic, key))
+                self._told.pop((topic, key), None)
             if topic != "identifiers":
                 self._merges.pop(key, None)
                 self._told_views.pop(key, None)
@@ -240,8 +295,8 @@ class MemoryResolver:
     async def backlog(self) -> Backlog:
         """Count what differs from what was told."""
         now = self._documents()
-        dirty = sum(_differ(now.get(key), self._told.get(key)) for key in now.keys() | self._told.keys())
-        return Backlog(dirty, len(self._rounds), 0)
+        dirty = sum(self._dirty(key, now) for key in now.keys() | self._told.keys())
+        return Backlog(dirty, len(self._rounds), 0, len(self._recovery.steps))
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Give an identifier's document."""

@@ -6,8 +6,9 @@ Invariant: the graph is one function of the set of evidence applied, whatever it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 from resolvers.identifier import Identifier
@@ -41,27 +42,55 @@ class Round:
     """What a shard's publisher has taken from the outbox and must write in one transaction.
 
     `number` is the version of everything in it. `records` are composed; `payload` is None until `keep` stored the
-    bytes that a resend must repeat.
+    bytes that a resend must repeat. `recovery` says that the store had lost writes, so that changes may be told again.
     """
 
     shard: int
     number: int
     records: tuple[OutputRecord, ...] = ()
     payload: bytes | None = None
+    recovery: bool = False
+
+
+class Waiting(Enum):
+    """Why a shard has no round for now, though there may be something to tell."""
+
+    CATCHING_UP = "catching up"
+    """Publishing waits until the logs are applied up to where they ended when the recovery began."""
+
+    UNREAD = "unread"
+    """The shard's compacted topics must be read first, and what they say given to `retell`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldRecord:
+    """What a compacted output topic holds: the last record of a key, as its readers see it.
+
+    `topic` is its word: entities, identifiers or memberships. `document` None is a tombstone.
+    """
+
+    topic: str
+    key: str
+    document: dict[str, Any] | None
+
+
+Ends = Mapping[tuple[str, int], int]
+"""By log and partition, the offset after the last record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is applied and not yet told: dirty output keys, those of rounds in flight, and sweeps under way."""
+    """What is applied and not yet told: dirty output keys, those of rounds in flight, sweeps, and shards in recovery."""
 
     dirty: int
     in_flight: int
     sweeps: int
+    recovering: int = 0
 
     @property
     def empty(self) -> bool:
         """Say whether the topics have been told everything."""
-        return not (self.dirty or self.in_flight or self.sweeps)
+        return not (self.dirty or self.in_flight or self.sweeps or self.recovering)
 
 
 class Resolver(Protocol):
@@ -85,17 +114,20 @@ class Resolver(Protocol):
         Raises PositionGap when the batch does not start at the stored position, in which case nothing was written.
         """
 
-    async def pending(self, shard: int) -> Round | None:
+    async def pending(self, shard: int, told: int) -> Round | None:
         """Give the round that a former publisher of this shard left in flight with its payload kept, if any.
 
-        A round that was taken and whose payload was never kept is given back to the outbox: nothing of it was sent.
+        `told` is the number of the last round that Kafka has. A round that was taken and whose payload was never kept
+        is given back to the outbox: nothing of it was sent. Raises StoreLost when the store knows less than Kafka
+        has: it lost writes, and `recover` must be called.
         """
 
-    async def take(self, shard: int, limit: int, floor: int) -> Round | None:
+    async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Move up to `limit` dirty output keys of a shard into a new round and compose their records.
 
-        The round's number is above `floor` and every number before. None when nothing is dirty. `records` may be
-        empty when what was dirty is as it was told before.
+        The round's number is above every number before. None when nothing is dirty. `records` may be empty when what
+        was dirty is as it was told before. Raises StoreLost when `told`, the number of the last round that Kafka has,
+        is above every number that the store knows.
         """
 
     async def keep(self, shard: int, number: int, payload: bytes) -> None:
@@ -103,6 +135,29 @@ class Resolver(Protocol):
 
     async def finish(self, shard: int, number: int) -> None:
         """End a round that Kafka has committed, or that had no records. Harmless when it is over already."""
+
+    async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
+        """Begin a recovery unless one is under way: every shard waits until the logs are applied up to `ends`, and is unread.
+
+        The `shard` that noticed the loss, if one did, begins anew in any case, and its round numbers go on above
+        `told`. Gives whether this call began the recovery. Harmless to repeat.
+        """
+
+    async def hold(self, ends: Ends) -> None:
+        """Have publishing wait until the logs are applied up to `ends`; nothing was lost."""
+
+    async def begin_reading(self, shard: int, reader: str) -> None:
+        """Begin to read an unread shard's topics: from now on `retell` is this reader's alone."""
+
+    async def retell(self, shard: int, reader: str, told: Sequence[ToldRecord]) -> None:
+        """Make keys dirty, and what a topic holds of each what was told of it last.
+
+        A key that the store does not know is retired: a round will write its tombstone. Harmless to repeat while the
+        shard is unread. Raises Fenced when another reader has begun.
+        """
+
+    async def end_reading(self, shard: int, reader: str) -> None:
+        """End the reading: rounds go on, and those of what is dirty now are marked as recovery. Raises Fenced."""
 
     async def sweep(self, limit: int) -> int:
         """Mark what a wide effect made dirty, at most about `limit` keys; gives how many sweeps remain."""

@@ -7,7 +7,7 @@ position it came from. What this module adds is writing evidence for the scripts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
@@ -19,11 +19,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
 from resolvers.entity import entity_document, identifier_document, membership_document, merged_document
-from resolvers.errors import Fenced, PositionGap, RedisUnavailable, StoreMismatch
+from resolvers.errors import Fenced, PositionGap, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
-from resolvers.port import Applied, Backlog, Round
+from resolvers.port import Applied, Backlog, Ends, Waiting, Round, ToldRecord
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of
+from resolvers.redis_told import told_row
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply, Scripts
 from resolvers.sighting import Batch, Evidence, Position, Sighting
@@ -47,6 +48,14 @@ def _unpack(packed: bytes) -> list[Any]:
     """Read what cmsgpack wrote, text as bytes: one C call, where a nested reply would be parsed piece by piece."""
     rows: list[Any] = msgpack.unpackb(packed, raw=True)
     return rows
+
+
+def _pack_ends(ends: Ends) -> bytes:
+    return _pack([[f"{log}/{partition}", end] for (log, partition), end in ends.items()])
+
+
+def _behind(shard: int, number: int, told: int) -> str:
+    return f"shard {shard}: Kafka has round {told}, Redis knows of {number}: it has lost writes"
 
 
 def passing(error: ResponseError) -> bool:
@@ -74,6 +83,7 @@ class RedisResolver:
         self._codes: dict[tuple[str, str], int] = {}
         self._hubs = b""
         self._born = ""
+        self._opening = asyncio.Lock()
 
     async def open(self) -> None:
         """Create the space, or check that it is the one that these rules make."""
@@ -87,7 +97,8 @@ class RedisResolver:
             "identity_key": key,
         }
         flat = [part for pair in (*fixed.items(), ("born", uuid4().hex)) for part in pair]
-        _, (stored, codes) = await self._call("open", _pack(flat), _pack([f"{entity}:{kind}" for entity, kind in types]))
+        named = _pack([f"{entity}:{kind}" for entity, kind in types])
+        _, (stored, codes) = await self._asked(self._scripts.call("open", _pack(flat), named))
         found = {name.decode(): value.decode() for name, value in zip(stored[::2], stored[1::2], strict=True)}
         for name, expected in fixed.items():
             if found.get(name) != expected:
@@ -117,7 +128,7 @@ class RedisResolver:
         """Apply a batch in one script call."""
         packed = _pack([self._evidence(one) for one in batch.evidence])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
-        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs, self._born)
+        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs)
         if word is Reply.GAP:
             raise PositionGap(batch.partition, int(rest[0]), batch.start)
         digests, at, ids = rest[0], 0, []
@@ -126,19 +137,29 @@ class RedisResolver:
             at += 16 * len(one.sightings)
         return Applied(tuple(ids))
 
-    async def pending(self, shard: int) -> Round | None:
+    async def pending(self, shard: int, told: int) -> Round | None:
         """Give a kept round back, or undo one that was only taken."""
-        word, rest = await self._call("pending", shard)
+        word, rest = await self._call("pending", shard, told)
+        if word is Reply.BEHIND:
+            raise StoreLost(_behind(shard, rest[0], told))
         return Round(shard, rest[0], payload=rest[1]) if word is Reply.KEPT else None
 
-    async def take(self, shard: int, limit: int, floor: int) -> Round | None:
+    async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Take a round and compose its records."""
-        word, rest = await self._call("take", shard, limit, floor, READ_BUDGET)
-        if word is Reply.BUSY:
-            raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
-        if word is Reply.NONE:
-            return None
-        return Round(shard, rest[0], tuple(compose(self._rows, _unpack(rest[1]))))
+        word, rest = await self._call("take", shard, limit, told, READ_BUDGET)
+        match word:
+            case Reply.BUSY:
+                raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
+            case Reply.BEHIND:
+                raise StoreLost(_behind(shard, rest[0], told))
+            case Reply.HELD:
+                return Waiting.CATCHING_UP
+            case Reply.UNREAD:
+                return Waiting.UNREAD
+            case Reply.OK:
+                return Round(shard, rest[0], tuple(compose(self._rows, _unpack(rest[2]))), recovery=bool(rest[1]))
+            case _:
+                return None
 
     async def keep(self, shard: int, number: int, payload: bytes) -> None:
         """Store a round's bytes."""
@@ -150,6 +171,32 @@ class RedisResolver:
         """End a round."""
         await self._call("finish", shard, number)
 
+    async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
+        """Begin a recovery."""
+        _, (began,) = await self._call("recover", "waiting", _pack_ends(ends), "" if shard is None else shard, told)
+        return bool(began)
+
+    async def hold(self, ends: Ends) -> None:
+        """Hold publishing back."""
+        await self._call("recover", "hold", _pack_ends(ends), "", 0)
+
+    async def begin_reading(self, shard: int, reader: str) -> None:
+        """Begin to read a shard's topics."""
+        self._own(shard, *await self._call("begin_reading", shard, reader))
+
+    async def retell(self, shard: int, reader: str, told: Sequence[ToldRecord]) -> None:
+        """Say what topics hold, in one call."""
+        rows = [told_row(self._rules, record) for record in told]
+        self._own(shard, *await self._call("retell", shard, reader, _pack(rows)))
+
+    async def end_reading(self, shard: int, reader: str) -> None:
+        """End the reading."""
+        self._own(shard, *await self._call("end_reading", shard, reader))
+
+    def _own(self, shard: int, word: Reply, _: list[Any]) -> None:
+        if word is Reply.GONE:
+            raise Fenced(f"shard {shard}: another worker reads its topics now")
+
     async def sweep(self, limit: int) -> int:
         """Go on with the oldest sweep."""
         _, (remaining,) = await self._call("sweep", limit)
@@ -157,8 +204,8 @@ class RedisResolver:
 
     async def backlog(self) -> Backlog:
         """Count what is not yet told."""
-        _, (dirty, in_flight, sweeps) = await self._call("backlog")
-        return Backlog(dirty, in_flight, sweeps)
+        _, counts = await self._call("backlog")
+        return Backlog(*counts)
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Look an identifier up."""
@@ -205,7 +252,15 @@ class RedisResolver:
         return _unpack(packed)
 
     async def _call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
-        return await self._asked(self._scripts.call(command, *arguments))
+        """Run a command of the birth that was opened. Raises StoreLost, with the space opened anew, when it is gone."""
+        born = self._born
+        word, rest = await self._asked(self._scripts.call(command, *arguments, born))
+        if word is Reply.LOST:
+            async with self._opening:
+                if self._born == born:
+                    await self.open()
+            raise StoreLost(f"{self._base} is no longer the space that was opened: Redis was emptied or replaced")
+        return word, rest
 
     async def _asked(self, question: Awaitable[Answer]) -> Answer:
         """Wait for an answer to its end: a connection that is left half-way would give it to the next question."""

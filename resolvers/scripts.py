@@ -10,7 +10,6 @@ from typing import Any
 from redis.asyncio import Redis
 
 from resolvers.entity import LISTED_IDENTIFIERS
-from resolvers.errors import StoreMismatch
 
 _PRELUDES: dict[str, tuple[str, ...]] = {
     "open": ("records",),
@@ -18,10 +17,14 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "take": ("records", "graph", "view"),
     "sweep": ("records", "graph"),
     "look": ("records", "graph", "view"),
-    "pending": ("records",),
+    "pending": ("records", "outbox"),
     "keep": ("records",),
     "finish": ("records",),
     "backlog": ("records", "graph"),
+    "recover": ("records", "outbox"),
+    "begin_reading": ("records",),
+    "retell": ("records",),
+    "end_reading": ("records",),
 }
 
 
@@ -35,6 +38,9 @@ class Reply(Enum):
     GONE = b"GONE"
     GAP = b"GAP"
     LOST = b"LOST"
+    BEHIND = b"BEHIND"
+    HELD = b"HELD"
+    UNREAD = b"UNREAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +71,6 @@ class Scripts:
         self._scripts = {command: redis.register_script(source_of(command, bounds)) for command in _PRELUDES}
 
     async def call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
-        """Run a command; gives the word and the rest of its reply. Raises StoreMismatch when the space is gone."""
+        """Run a command; gives the word and the rest of its reply."""
         reply = await self._scripts[command](keys=[self._base], args=list(arguments))
-        word = Reply(reply[0])
-        if word is Reply.LOST:
-            raise StoreMismatch(f"{self._base} is no longer in Redis: it was emptied or replaced; restart the worker to rebuild it")
-        return word, reply[1:]
+        return Reply(reply[0]), reply[1:]

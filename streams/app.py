@@ -30,11 +30,13 @@ from streams.faust_options import NoWeb, faust_options
 from streams.positions import AppliedPositions, CommittedPositions, Positions
 from streams.preflight import prepare
 from streams.publish import ShardPublisher, Telling
+from streams.recovery import Recovery, log_ends
 from streams.resolve import ResolveStage
 from streams.sender import Sender
 from streams.settings import Settings
 from streams.shards import CommittedRounds, ShardSource, take_turn
 from streams.source import Deadline, Source
+from streams.told import ToldTopics
 from streams.topics import largest_event_bytes
 
 log = structlog.get_logger(__name__)
@@ -113,6 +115,9 @@ class Wiring:
         self.revoke_seconds = self.settings.worker.session_timeout_ms / 1000 * REVOKE_SHARE
         self.redis_seconds = self.settings.redis.connect_seconds
         self.at_once = min(self.settings.partitions, MOST_AT_ONCE)
+        self.outside_seconds = max(self.redis_seconds, self.settings.kafka.connect_seconds)
+        self.told = ToldTopics(self.settings, app.resolver, self.outside_seconds)
+        self.recovery = Recovery(app.resolver, partial(log_ends, self.settings), self.told.read, self.outside_seconds)
 
     def agent(self, name: str, handler: Callable[[Any], Awaitable[Any]]) -> JobChannel:
         """Start an agent over a channel of its own; gives the channel."""
@@ -202,8 +207,9 @@ def add_resolve(wiring: Wiring) -> None:
     """Add the stage from the event log to the graph, and the one that answers commands."""
     settings, app = wiring.settings, wiring.app
     commands = CommandStage(wiring.sender, app.counters, wiring.clock, dead_letters_topic=wiring.dead_letters())
-    wiring.source("commands", [settings.topic("commands")], AppliedPositions(app.resolver, "commands", wiring.redis_seconds), commands)
-    positions = AppliedPositions(app.resolver, "events", wiring.redis_seconds)
+    applied = AppliedPositions(app.resolver, "commands", wiring.recovery, wiring.redis_seconds)
+    wiring.source("commands", [settings.topic("commands")], applied, commands)
+    positions = AppliedPositions(app.resolver, "events", wiring.recovery, wiring.redis_seconds)
     stage = ResolveStage(
         wiring.rules,
         app.resolver,
@@ -229,12 +235,13 @@ def add_publish(wiring: Wiring) -> None:
         settings.kafka.transaction_timeout_ms / 1000,
     )
     group, patience_seconds = kafka.group_id(settings, "rounds"), settings.kafka.connect_seconds
-    rounds = CommittedRounds(partial(make_consumer, settings, "rounds"), settings.topic("entities"), group, patience_seconds)
+    rounds = CommittedRounds(
+        partial(make_consumer, settings, "rounds"), settings.topic("entities"), group, wiring.told.last_version, patience_seconds
+    )
+    producer = partial(make_transactional_producer, settings)
 
     def publisher(shard: int) -> ShardPublisher:
-        return ShardPublisher(
-            shard, app.resolver, telling, rounds, partial(make_transactional_producer, settings), app.counters, wiring.clock
-        )
+        return ShardPublisher(shard, app.resolver, telling, rounds, wiring.recovery, producer, app.counters, wiring.clock)
 
     service = ShardSource(
         settings.topic("entities"),
@@ -246,7 +253,7 @@ def add_publish(wiring: Wiring) -> None:
         app.drain,
         wiring.dirty,
         revoke_seconds=wiring.revoke_seconds,
-        patience_seconds=max(wiring.redis_seconds, settings.kafka.connect_seconds),
+        patience_seconds=wiring.outside_seconds,
     )
     app.service(service)  # type: ignore[arg-type]
 

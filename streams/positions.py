@@ -6,6 +6,7 @@ a position, or ends before it, is an error, never a silent skip. Neighbours: `so
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 from zlib import crc32
@@ -15,13 +16,20 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap
+from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap, StoreLost
 from resolvers.port import Resolver
 from resolvers.sighting import Batch, Position
 from streams.batch import Outcome, SourceBatch
 from streams.patience import patiently
+from streams.recovery import Recovering
 
 log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 2.0
+"""How often the position of an idle partition is compared with the resolver's."""
+
+COMMIT_SECONDS = 5.0
+"""How often Kafka is told the position of a busy partition."""
 
 CHECK_MS = 1_000
 """How long one try waits for the record before a position when a partition is taken over."""
@@ -35,6 +43,9 @@ class Positions(Protocol):
 
     async def advance(self, consumer: AIOKafkaConsumer, batch: SourceBatch) -> None:
         """Note that a batch is done."""
+
+    async def skip(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
+        """Note that there are no records before an offset: transaction markers, or what compaction removed."""
 
     async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:
         """Make the position durable: nothing more comes for now, or the partition goes away."""
@@ -63,6 +74,10 @@ class CommittedPositions:
         """Commit the end of the batch. A partition that went away meanwhile is its new owner's business."""
         await commit(consumer, batch.place, batch.end)
 
+    async def skip(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
+        """Commit the offset."""
+        await commit(consumer, place, offset)
+
     async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:  # noqa: ARG002 - the protocol's
         """Nothing to do: every batch was committed."""
         return Outcome.DONE
@@ -74,6 +89,11 @@ class Progress:
 
     stored: int
     acknowledged: Position
+    looked: float = 0.0
+    """When the store was last asked for the position, or told it, by the event loop's clock."""
+
+    committed: float = 0.0
+    """When Kafka was last told the position."""
 
 
 class AppliedPositions:
@@ -83,9 +103,11 @@ class AppliedPositions:
     batch: by then the participants' records are acknowledged. So a crash repeats at most one batch, and loses none.
     """
 
-    def __init__(self, resolver: Resolver, log_name: str, patience_seconds: float) -> None:
+    def __init__(self, resolver: Resolver, log_name: str, recovery: Recovering, patience_seconds: float) -> None:
+        """`recovery` is begun where the resolver turns out to have lost writes."""
         self._resolver = resolver
         self._log = log_name
+        self._recovery = recovery
         self._patience_seconds = patience_seconds
         self._progress: dict[int, Progress] = {}
 
@@ -99,40 +121,86 @@ class AppliedPositions:
         return self._progress[partition]
 
     async def start(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
-        """Give the resolver's position, after comparing the record before it with the checksum kept."""
+        """Give the resolver's position, after comparing the record before it with the checksum kept.
 
-        async def ask() -> tuple[Position, int, int]:
+        A position below the one that Kafka was told means that the resolver lost writes.
+        """
+
+        async def ask() -> tuple[Position, int, int, int]:
             position = await self._resolver.position(self._log, place.partition)
             try:
-                return position, *(await bounds(consumer, place))
+                return position, int(await consumer.committed(place) or 0), *(await bounds(consumer, place))
             except KafkaError as error:
                 raise KafkaUnavailable(f"the bounds of {named(place)} can't be read: {error!r}") from error
 
-        position, first, end = await patiently(ask, f"position of {named(place)}", self._patience_seconds)
+        position, committed, first, end = await patiently(ask, f"position of {named(place)}", self._patience_seconds)
         reachable(position.offset, first, end, place)
+        if position.offset < committed:
+            await self.lost(f"{named(place)} was applied up to {committed}, Redis knows of {position.offset}")
         if position.offset > first:
             await same_log(consumer, place, position, self._patience_seconds)
-        self._progress[place.partition] = Progress(position.offset, position)
+        now = asyncio.get_running_loop().time()
+        self._progress[place.partition] = Progress(position.offset, position, now, now)
         return position.offset
 
-    async def advance(self, consumer: AIOKafkaConsumer, batch: SourceBatch) -> None:  # noqa: ARG002 - the protocol's
+    async def lost(self, reason: str) -> None:
+        """Begin a recovery: the resolver knows less than it did."""
+        await self._recovery.begin(reason)
+
+    async def advance(self, consumer: AIOKafkaConsumer, batch: SourceBatch) -> None:
         """Note that everything of a batch is acknowledged; the next call to the resolver makes it durable."""
-        self._progress[batch.place.partition].acknowledged = Position(batch.end, checksum(batch.records[-1].value))
+        progress = self._progress[batch.place.partition]
+        progress.acknowledged = Position(batch.end, checksum(batch.records[-1].value))
+        now = progress.looked = asyncio.get_running_loop().time()
+        if now - progress.committed >= COMMIT_SECONDS:
+            progress.committed = now
+            await commit(consumer, batch.place, progress.stored)
+
+    async def skip(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:  # noqa: ARG002 - the protocol's
+        """Note where the next record can be; the checksum stays that of the last one there was."""
+        progress = self._progress[place.partition]
+        progress.acknowledged = Position(offset, progress.acknowledged.checksum)
 
     async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:
-        """Move the stored position to what is acknowledged, and Kafka's, which only lag displays read."""
+        """Move the stored position to what is acknowledged, and Kafka's, by which a loss is noticed after a restart.
+
+        While nothing comes the position is looked at now and then: Redis may have gone back under an idle worker.
+        """
         progress = self._progress.get(place.partition)
-        if progress is None or progress.stored == progress.acknowledged.offset:
+        if progress is None:
             return Outcome.DONE
-        batch = Batch(self._log, place.partition, progress.stored, progress.acknowledged, ())
         try:
+            if progress.stored == progress.acknowledged.offset:
+                return await self._look(place, progress)
+            batch = Batch(self._log, place.partition, progress.stored, progress.acknowledged, ())
             await patiently(lambda: self._resolver.apply(batch), f"confirming {named(place)}", self._patience_seconds)
         except PositionGap as gap:
-            log.info("someone else went ahead", partition=place.partition, log=self._log, reason=str(gap))
+            return await self.overtaken(gap)
+        except StoreLost as loss:
+            log.warning("redis has lost what it knew, starting over", partition=named(place), reason=str(loss))
             return Outcome.OVERTAKEN
         progress.stored = progress.acknowledged.offset
         await commit(consumer, place, progress.stored)
         return Outcome.DONE
+
+    async def overtaken(self, gap: PositionGap) -> Outcome:
+        """Say why a batch did not continue: another worker went ahead, or the resolver went back, and so lost writes."""
+        if gap.expected < gap.got:
+            await self.lost(str(gap))
+        else:
+            log.info("someone else went ahead", log=self._log, reason=str(gap))
+        return Outcome.OVERTAKEN
+
+    async def _look(self, place: TopicPartition, progress: Progress) -> Outcome:
+        now = asyncio.get_running_loop().time()
+        if now - progress.looked < LOOK_SECONDS:
+            return Outcome.DONE
+        progress.looked = now
+        what = f"position of {named(place)}"
+        position = await patiently(lambda: self._resolver.position(self._log, place.partition), what, self._patience_seconds)
+        if position.offset < progress.stored:
+            return await self.overtaken(PositionGap(place.partition, position.offset, progress.stored))
+        return Outcome.DONE if position.offset == progress.stored else Outcome.OVERTAKEN
 
 
 def named(place: TopicPartition) -> str:

@@ -19,10 +19,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
-from resolvers.errors import Fenced, KafkaUnavailable, SettingsError
-from resolvers.port import OutputRecord, Resolver, Round
+from resolvers.errors import Fenced, KafkaUnavailable, SettingsError, StoreLost
+from resolvers.port import OutputRecord, Resolver, Round, Waiting
 from streams.batch import Job
 from streams.counters import Counters
+from streams.recovery import Recovering
 from streams.sender import Outgoing, ended, passing, refusal, send_to
 from streams.times import format_time
 
@@ -38,8 +39,14 @@ class Turn(Enum):
 
     TOLD = "told"
     NOTHING = "nothing"
+    WAITING = "waiting"
+    """The shard is in recovery, and the logs are not applied far enough."""
+
     FENCED = "fenced"
     """Another worker publishes this shard, or our transaction took too long."""
+
+    LOST = "lost"
+    """Redis lost writes; a recovery has begun."""
 
 
 class ShardTurn(Job[Turn]):
@@ -57,8 +64,8 @@ class RoundNumbers(Protocol):
     def group(self) -> str:
         """Name the consumer group whose offsets the numbers are."""
 
-    async def committed(self, shard: int) -> int:
-        """Give the number of the last round committed; 0 before the first."""
+    async def told(self, shard: int) -> int:
+        """Give the number of the last round committed; 0 before the first. Right only after the former publisher is fenced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class ShardPublisher:
         resolver: Resolver,
         telling: Telling,
         numbers: RoundNumbers,
+        recovery: Recovering,
         make_producer: Callable[[int], Awaitable[AIOKafkaProducer]],
         counters: Counters,
         clock: Callable[[], int],
@@ -89,11 +97,12 @@ class ShardPublisher:
         self._resolver = resolver
         self._telling = telling
         self._numbers = numbers
+        self._recovery = recovery
         self._make_producer = make_producer
         self._counters = counters
         self._clock = clock
         self._producer: AIOKafkaProducer | None = None
-        self._committed = 0
+        self._told = 0
 
     async def turn(self) -> Turn:
         """Tell one round if anything is dirty. Raises Retryable when Kafka or Redis does not answer.
@@ -108,6 +117,10 @@ class ShardPublisher:
             log.info("another publisher has this shard", shard=self.shard, reason=str(error) or repr(error))
             await self.close()
             return Turn.FENCED
+        except StoreLost as loss:
+            log.warning("redis has lost what it knew, starting over", shard=self.shard, reason=str(loss))
+            await self.close()
+            return Turn.LOST
         except (KafkaError, TimeoutError) as error:
             await self.close()
             if passing(error):
@@ -126,21 +139,29 @@ class ShardPublisher:
     async def _open(self) -> AIOKafkaProducer:
         """Fence the former publisher, then end or repeat the round that it left in flight."""
         producer = self._producer = await self._make_producer(self.shard)
-        self._committed = await self._numbers.committed(self.shard)
-        left = await self._resolver.pending(self.shard)
+        self._told = await self._numbers.told(self.shard)
+        try:
+            left = await self._resolver.pending(self.shard, self._told)
+        except StoreLost as loss:
+            await self._recovery.begin(str(loss), self.shard, self._told)
+            return producer
         if left is not None and left.payload is not None:
-            if left.number < self._committed:
-                log.warning("Redis is older than Kafka: it has lost writes", shard=self.shard, round=left.number, committed=self._committed)
-            if left.number > self._committed:
+            if left.number > self._told:
                 log.info("repeating a round", shard=self.shard, round=left.number)
                 await self._tell(producer, left.number, left.payload)
             await self._resolver.finish(self.shard, left.number)
         return producer
 
     async def _round(self, producer: AIOKafkaProducer) -> Turn:
-        taken = await self._resolver.take(self.shard, self._telling.round_keys, self._committed)
-        if taken is None:
-            return Turn.NOTHING
+        taken = await self._resolver.take(self.shard, self._telling.round_keys, self._told)
+        match taken:
+            case None:
+                return Turn.NOTHING
+            case Waiting.CATCHING_UP:
+                return Turn.WAITING
+            case Waiting.UNREAD:
+                await self._recovery.read(self.shard)
+                return Turn.TOLD
         if taken.records:
             payload = encode_round(taken, self._clock(), tombstones=self._telling.tombstones)
             await self._resolver.keep(self.shard, taken.number, payload)
@@ -163,7 +184,7 @@ class ShardPublisher:
                     raise SettingsError(refusal(refused))
             await producer.send_offsets_to_transaction({place: number}, self._numbers.group)
             await producer.commit_transaction()
-        self._committed = number
+        self._told = number
 
 
 def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False) -> bytes:
@@ -176,6 +197,8 @@ def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False) -> bytes
         if value is not None and record.topic == "timeline":
             line = lines[record.key] = lines.get(record.key, -1) + 1
             value = {"id": f"{record.key}:{taken.number}:{line}", "version": taken.number, "recorded_at": recorded_at} | value
+            if taken.recovery:
+                value["recovery"] = True
         elif value is not None:
             value = None if tombstones and ended_id(record) else {**value, "version": taken.number}
         packed.append((record.topic, record.key.encode("utf-8", "surrogatepass"), None if value is None else _json(value)))

@@ -7,6 +7,7 @@ Neighbours: `publish` tells the rounds; the resolve stage wakes shards through a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from mode import Service
 
-from resolvers.errors import KafkaUnavailable, Retryable
+from resolvers.errors import KafkaUnavailable, Retryable, StoreLost
 from resolvers.port import Resolver
 from streams.assignment import NOWHERE, Assignment, Held
 from streams.batch import Channel
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 FIRST_IDLE_SECONDS = 0.005
 LONGEST_IDLE_SECONDS = 0.05
 FENCED_SECONDS = 1.0
+LOST_SECONDS = 0.2
+WAITING_SECONDS = 0.2
 SWEEP_KEYS = 1_000
 SWEEP_IDLE_SECONDS = 0.2
 SWEEP_BELOW = 2_000
@@ -42,9 +45,17 @@ SWEEP_AT_LEAST_SECONDS = 2.0
 class CommittedRounds:
     """Numbers of committed rounds: offsets of the entities topic in a group that nobody is a member of."""
 
-    def __init__(self, make_consumer: Callable[[], Awaitable[AIOKafkaConsumer]], topic: str, group: str, patience_seconds: float) -> None:
-        """`make_consumer` gives a started consumer with the group and without a subscription."""
+    def __init__(
+        self,
+        make_consumer: Callable[[], Awaitable[AIOKafkaConsumer]],
+        topic: str,
+        group: str,
+        last_version: Callable[[int], Awaitable[int]],
+        patience_seconds: float,
+    ) -> None:
+        """`make_consumer` gives a started consumer with the group and without a subscription; `last_version` asks a shard's topics."""
         self._make_consumer = make_consumer
+        self._last_version = last_version
         self._topic = topic
         self._group = group
         self._patience_seconds = patience_seconds
@@ -64,13 +75,17 @@ class CommittedRounds:
         if self._consumer is not None:
             await ended(self._consumer)
 
-    async def committed(self, shard: int) -> int:
-        """Read the number of a shard's last round; call it after fencing, when no transaction is open."""
+    async def told(self, shard: int) -> int:
+        """Read the number of a shard's last round; call it after fencing, when no transaction is open.
+
+        Kafka forgets the offset of a group that committed nothing for long; then the topics themselves are asked.
+        """
         consumer = cast("AIOKafkaConsumer", self._consumer)
 
         async def ask() -> int:
             try:
-                return int(await consumer.committed(TopicPartition(self._topic, shard)) or 0)
+                committed = await consumer.committed(TopicPartition(self._topic, shard))
+                return int(committed or await self._last_version(shard))
             except KafkaError as error:
                 raise KafkaUnavailable(f"the last round of shard {shard} can't be read: {error!r}") from error
 
@@ -153,12 +168,14 @@ class ShardSource(Service):
         """
         held_back = 0.0
         while not self.should_stop:
-            backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds)
-            pause = FIRST_IDLE_SECONDS if backlog.sweeps else SWEEP_IDLE_SECONDS
-            if backlog.sweeps and (backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):
-                await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds)
-                self._dirty.set()
-                held_back = 0.0
+            pause = SWEEP_IDLE_SECONDS
+            with contextlib.suppress(StoreLost):  # the shards notice it too, and begin the recovery
+                backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds)
+                pause = FIRST_IDLE_SECONDS if backlog.sweeps else SWEEP_IDLE_SECONDS
+                if backlog.sweeps and (backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):
+                    await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds)
+                    self._dirty.set()
+                    held_back = 0.0
             held_back += pause
             await self.sleep(pause)
 
@@ -184,6 +201,10 @@ class ShardSource(Service):
                 idle = FIRST_IDLE_SECONDS
             elif turn is Turn.FENCED:
                 await held.interruptible(asyncio.sleep(FENCED_SECONDS))
+            elif turn is Turn.LOST:
+                await held.interruptible(asyncio.sleep(LOST_SECONDS))
+            elif turn is Turn.WAITING:
+                await held.interruptible(asyncio.sleep(WAITING_SECONDS))
             elif turn is Turn.NOTHING:
                 await held.interruptible(woken(wake, idle))
                 idle = min(idle * 2, LONGEST_IDLE_SECONDS)

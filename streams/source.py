@@ -118,6 +118,7 @@ class Source(Service):
                     break
                 raise
             if not records:
+                start = await self._passed(place, start)
                 outcome = await self._positions.settle(consumer, place)
             else:
                 batch = SourceBatch(place, start, cast("list[ConsumerRecord]", records))
@@ -129,6 +130,14 @@ class Source(Service):
             if outcome is Outcome.OVERTAKEN:
                 return
         await self._positions.settle(consumer, place)
+
+    async def _passed(self, place: TopicPartition, start: int) -> int:
+        """Give where the next record can be: what Kafka passed over holds none."""
+        consumer = cast("AIOKafkaConsumer", self._consumer)
+        at = int(await consumer.position(place))
+        if at > start:
+            await self._positions.skip(consumer, place, at)
+        return max(at, start)
 
     async def _fetch(self, place: TopicPartition) -> list[ConsumerRecord]:
         try:

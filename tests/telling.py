@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from resolvers.port import OutputRecord, Resolver, Round
+from resolvers.port import OutputRecord, Waiting, Resolver, Round
 from tests.histories import Documents, written
 
 
@@ -53,11 +53,15 @@ class Topics:
         self.documents: Documents = {}
         self.versions: dict[tuple[str, str], int] = {}
         self.timeline: dict[str, Told] = {}
+        self.lines: list[dict[str, Any]] = []
+        self.shards: dict[tuple[str, str], int] = {}
 
-    def write(self, number: int, payload: bytes) -> None:
+    def write(self, number: int, payload: bytes, shard: int = 0) -> None:
         """Take a round's bytes in, as Kafka would after the commit."""
         for topic, key, value in msgspec.json.decode(payload):
+            self.shards[topic, key] = shard
             if topic == "timeline":
+                self.lines.append(value)
                 assert value["entity_id"] == key
                 self.timeline.setdefault(key, Told()).fold(value["kind"], value["data"])
                 continue
@@ -95,14 +99,21 @@ def _row(record: OutputRecord) -> list[Any]:
     return [record.topic, record.key, record.value]
 
 
-async def publish(resolver: Resolver, topics: Topics, shard: int, limit: int = 7, floor: int = 0) -> bool:
+async def take_round(resolver: Resolver, shard: int, limit: int, told: int = 0) -> Round | None:
+    """Take a round of a shard that is not in recovery."""
+    found = await resolver.take(shard, limit, told)
+    assert not isinstance(found, Waiting)
+    return found
+
+
+async def publish(resolver: Resolver, topics: Topics, shard: int, limit: int = 7, told: int = 0) -> bool:
     """Run one whole round of a shard; False when nothing was dirty."""
-    round_ = await resolver.take(shard, limit, floor)
+    round_ = await take_round(resolver, shard, limit, told)
     if round_ is None:
         return False
     payload = payload_of(round_)
     await resolver.keep(shard, round_.number, payload)
-    topics.write(round_.number, payload)
+    topics.write(round_.number, payload, shard)
     await resolver.finish(shard, round_.number)
     return True
 

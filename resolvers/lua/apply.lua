@@ -7,15 +7,13 @@
 --          {link digest, participant, {{identifier digest, type code, value}, ... centre first},
 --           {{trait, JSON}, ...}, {{state, value}, ...}} and a membership {sighting, sighting, role, ended 0|1}
 -- ARGV[5]  hub rules, msgpack: {{type code, code of the type that is counted}, ...}
--- ARGV[6]  the space's birth, as `open` told it: type codes are those of this birth only
 -- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order} | {'GAP', stored offset} | {'LOST'}
 --
 -- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept.
 -- Keeps    The batch, what it made dirty and the position are written in one step, or nothing is.
 
-local born
-buckets, shards, born = unpack(redis.call('HMGET', META, 'buckets', 'shards', 'born'))
-if not buckets or born ~= ARGV[6] then return { 'LOST' } end
+if lost() then return { 'LOST' } end
+buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
 buckets, shards = tonumber(buckets), tonumber(shards)
 
 local stored = redis.call('HGET', BASE .. ':pos', ARGV[1])

@@ -1,15 +1,15 @@
 -- Count what is applied and not yet told.
 --
 -- KEYS[1]  the space's base key
--- REPLY    {'OK', dirty output keys, output keys in flight, sweeps} | {'LOST'}
+-- REPLY    {'OK', dirty output keys, output keys in flight, sweeps, shards in recovery} | {'LOST'}
 --
 -- Cost     O(shards)
 
+if lost() then return { 'LOST' } end
 shards = tonumber(redis.call('HGET', META, 'shards'))
-if not shards then return { 'LOST' } end
 local waiting, inflight = 0, 0
 for shard = 0, shards - 1 do
   waiting = waiting + redis.call('HLEN', BASE .. ':dirty:' .. shard)
   inflight = inflight + redis.call('HLEN', BASE .. ':inflight:' .. shard)
 end
-return { 'OK', waiting, inflight, redis.call('LLEN', BASE .. ':sweepq') }
+return { 'OK', waiting, inflight, redis.call('LLEN', BASE .. ':sweepq'), redis.call('HLEN', RECOVERY) }

@@ -7,8 +7,8 @@
 --
 -- Cost     O(identifiers read). Writes nothing.
 
+if lost() then return { 'LOST' } end
 buckets = tonumber(redis.call('HGET', META, 'buckets'))
-if not buckets then return { 'LOST' } end
 
 local function row(n)
   local founder = node(part(find(n)).founder)

@@ -4,16 +4,23 @@
 -- LISTED (identifiers that a document lists). KEYS[1] = the space's base key, `nexus:{space}`; every other key is made of
 -- it, so that all of a space lies in one slot. Nothing is written before `flush`: a script that fails half-way has changed nothing.
 --
+-- The last argument of every script but `open` is the space's birth, as `open` told it.
+--
 -- Times are milliseconds since the year 1, last times whole hours since then: never negative, so packed unsigned.
 -- Strings are compared byte by byte or as integers, never with `<`, which follows the server's locale.
 
 local BASE = KEYS[1]
 local META = BASE .. ':meta'
+local RECOVERY = BASE .. ':recovery' -- shard -> 'waiting' | 'hold' | 'unread' | 'reader' and its name
+local ENDS = BASE .. ':ends' -- log and partition -> offset up to which it must be applied before anything is told
 local NODE = '>I5I5I7I4I5I5I5Bc16'
 local PART = '>I5I7I4I5I7c16B'
 local LINK = '>I7I4I2'
 
 local buckets -- set by the script that needs it, from META
+
+-- Whether this is no longer the space that the caller opened: it is gone, or was born again. Type codes are of one birth only.
+local function lost() return redis.call('HGET', META, 'born') ~= ARGV[#ARGV] end
 
 local function page(kind, number) -- 128 numbered records to a hash: small enough for the compact encoding
   return BASE .. ':' .. kind .. ':' .. math.floor(number / 128), string.char(number % 128)

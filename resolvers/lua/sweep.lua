@@ -6,8 +6,8 @@
 -- Cost     O(visits), bounded by the argument
 -- Keeps    A sweep's place is written with what it marked, so it goes on after any crash, in any worker.
 
+if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
-if not buckets then return { 'LOST' } end
 buckets, shards = tonumber(buckets), tonumber(shards)
 
 local name = redis.call('LINDEX', BASE .. ':sweepq', 0)

@@ -1,22 +1,49 @@
 -- Move dirty output keys of a shard into a new round, and read what their documents are made of.
 --
 -- KEYS[1]  the space's base key
--- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  floor: the round's number is above it
+-- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  number of the last round that Kafka has
 -- ARGV[4]  bytes to read before no further key is taken
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
---          | {'OK', number, msgpack {row, ...}} where a row is {'e', digest, had 0|1, old traits, notes, entity row}
---          | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
+--          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
+--          | {'UNREAD'} the shard's topics must be read first
+--          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}} where a row is
+--          {'e', digest, had 0|1, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
+--          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
 --
 -- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
 -- Keeps    A key is dirty, in flight, or told; never nowhere.
 
+if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
-if not buckets then return { 'LOST' } end
 buckets, shards = tonumber(buckets), tonumber(shards)
 
 local shard = ARGV[1]
 local round, inflight = BASE .. ':round:' .. shard, BASE .. ':inflight:' .. shard
-if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', tonumber(redis.call('HGET', round, 'number')) } end
+local last = tonumber(redis.call('HGET', round, 'number') or '0')
+if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
+if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
+
+local function caught_up()
+  local ends = redis.call('HGETALL', ENDS)
+  for i = 1, #ends, 2 do
+    local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
+    if tonumber(at) < tonumber(ends[i + 1]) then return false end
+  end
+  return true
+end
+
+local state = redis.call('HGET', RECOVERY, shard)
+if state == 'waiting' or state == 'hold' then
+  if not caught_up() then return { 'HELD' } end
+  if state == 'waiting' then
+    redis.call('HSET', RECOVERY, shard, 'unread')
+  else
+    redis.call('HDEL', RECOVERY, shard)
+    if redis.call('EXISTS', RECOVERY) == 0 then redis.call('DEL', ENDS) end
+    state = nil
+  end
+end
+if state then return { 'UNREAD' } end
 
 local rows, taken, retold, cuts, read, limit, budget = {}, {}, {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
 
@@ -31,8 +58,16 @@ local function as_told(digest)
   return cmsgpack.pack({ pack_part(p), p.traits_raw })
 end
 
+local function unknown(kind, digest)
+  return not node_of(string.sub(digest, 1, 16)) or (kind == 'm' and not node_of(string.sub(digest, 17)))
+end
+
 local function row_of(key, told, noted)
   local kind, digest = string.sub(key, 1, 1), string.sub(key, 2)
+  if string.byte(told) == 88 then -- 'X': a topic had it and the graph did not know it when the topic was read
+    if unknown(kind, digest) then return { 'x', kind, string.sub(told, 2) } end
+    told = ''
+  end
   if kind == 'i' then
     local n = node_of(digest)
     local founder = node(part(find(n)).founder)
@@ -77,7 +112,7 @@ for _, p in ipairs(cuts) do -- so that the next marking finds the list as it was
   local key, field = page('p', p.root)
   redis.call('HSET', key, field, pack_part(p))
 end
-local number = math.max(tonumber(redis.call('HGET', round, 'number') or '0'), tonumber(ARGV[3])) + 1
+local number, recovering = last + 1, redis.call('HEXISTS', round, 'recovering')
 for _, t in ipairs(taken) do
   redis.call('HDEL', BASE .. ':dirty:' .. shard, t[1])
   redis.call('HSET', inflight, t[1], t[2])
@@ -88,7 +123,8 @@ for _, t in ipairs(taken) do
   if t[3] == NOTES and redis.call('EXISTS', BASE .. ':note:' .. t[1]) == 1 then -- the others are told in the next round
     redis.call('HSET', BASE .. ':dirty:' .. shard, t[1], as_told(string.sub(t[1], 2)))
     redis.call('RPUSH', BASE .. ':queue:' .. shard, t[1])
+    if recovering == 1 then redis.call('HSET', round, 'recovering', #taken + redis.call('LLEN', BASE .. ':queue:' .. shard)) end
   end
 end
 redis.call('HSET', round, 'number', string.format('%d', number))
-return { 'OK', number, cmsgpack.pack(rows) }
+return { 'OK', number, recovering, cmsgpack.pack(rows) }

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from resolvers.evidence import evidence_of
 from resolvers.instant import write_instant
+from resolvers.port import Round
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Evidence, Position
@@ -93,6 +94,6 @@ async def _tell(redis: Redis, resolver: RedisResolver, evidence: Iterator[Eviden
 
 async def _take_out(resolver: RedisResolver) -> None:
     for shard in range(SHARDS):
-        while (taken := await resolver.take(shard, ROUND_KEYS, 0)) is not None:
+        while isinstance(taken := await resolver.take(shard, ROUND_KEYS, 0), Round):
             await resolver.keep(shard, taken.number, b"")
             await resolver.finish(shard, taken.number)

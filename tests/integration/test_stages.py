@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,11 +29,14 @@ from streams.drain import measuring
 from streams.events import Event, Identifier, Participant
 from streams.preflight import make_missing_topics
 from streams.publish import ShardPublisher, Telling, Turn, encode_round
+from streams.recovery import Recovery, log_ends
 from streams.sender import Outgoing, Sender, send_all
 from streams.settings import Settings, settings_from
 from streams.shards import CommittedRounds
 from streams.stack import Addresses
+from streams.told import ToldTopics
 from streams.topics import delete_topics
+from tests.telling import take_round
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
@@ -318,10 +322,12 @@ async def publishers(settings: Settings, graph: MemoryResolver, count: int) -> A
         return await make_transactional_producer(settings, shard)
 
     topic, group = settings.topic("entities"), kafka.group_id(settings, "rounds")
-    rounds = CommittedRounds(make_consumer, topic, group, PATIENCE_SECONDS)
+    told = ToldTopics(settings, graph, PATIENCE_SECONDS)
+    rounds = CommittedRounds(make_consumer, topic, group, told.last_version, PATIENCE_SECONDS)
+    recovery = Recovery(graph, partial(log_ends, settings), told.read, PATIENCE_SECONDS)
     await rounds.start()
     telling = Telling({word: settings.topic(word) for word in WORDS})
-    made = [ShardPublisher(0, graph, telling, rounds, make_producer, Counters(), now_ms) for _ in range(count)]
+    made = [ShardPublisher(0, graph, telling, rounds, recovery, make_producer, Counters(), now_ms) for _ in range(count)]
     try:
         yield made
     finally:
@@ -359,12 +365,12 @@ async def test_a_round_that_was_kept_and_not_committed_is_told_once(pipeline: Pi
     settings = pipeline.settings
     graph = MemoryResolver(rules_of(settings), 1)
     await seen(settings, graph, 1)
-    taken = await graph.take(0, 100, 0)
+    taken = await take_round(graph, 0, 100, 0)
     assert taken is not None
     await graph.keep(0, taken.number, encode_round(taken, 0))
     async with publishers(settings, graph, 1) as (publisher,):
         assert await publisher.turn() is Turn.NOTHING
-        assert await graph.pending(0) is None
+        assert await graph.pending(0, 0) is None
     lines = await pipeline.values("timeline")
     assert [line["kind"] for line in lines] == ["entity.created", "identifier.added", "trait.changed"]
     assert {line["recorded_at"] for line in lines} == {"1970-01-01T00:00:00.000Z"}

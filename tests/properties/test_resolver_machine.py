@@ -21,7 +21,7 @@ from streams.events import Event
 from tests.histories import KEY, RULES, Documents, batch, written
 from tests.properties.depth import depth
 from tests.properties.strategies import events
-from tests.telling import Topics, check_told, drain, payload_of, publish
+from tests.telling import Topics, check_told, drain, payload_of, publish, take_round
 
 SHARDS = 2
 T = TypeVar("T")
@@ -93,8 +93,8 @@ class Machine(RuleBasedStateMachine):
     @rule(shard=shards, limit=limits)
     def crash_before_the_bytes_are_kept(self, shard: int, limit: int) -> None:
         for resolver, _ in self._both():
-            round_ = self._run(resolver.take(shard, limit, 0))
-            assert self._run(resolver.pending(shard)) is None
+            round_ = self._run(take_round(resolver, shard, limit, 0))
+            assert self._run(resolver.pending(shard, 0)) is None
             if round_ is not None:
                 with pytest.raises(Fenced):
                     self._run(resolver.keep(shard, round_.number, b"woke up"))
@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         self.new_events_arrive(seen)
         self._restart()
         for (resolver, _), round_ in zip(self._both(), kept, strict=True):
-            found = self._run(resolver.pending(shard))
+            found = self._run(resolver.pending(shard, 0))
             assert (found and (found.number, found.payload)) == (round_ and (round_.number, round_.payload))
         if not sent:
             self._write(kept)
@@ -117,7 +117,7 @@ class Machine(RuleBasedStateMachine):
                 self._run(resolver.finish(shard, round_.number))
 
     def _take_and_keep(self, resolver: Resolver, shard: int, limit: int) -> Round | None:
-        round_ = self._run(resolver.take(shard, limit, 0))
+        round_ = self._run(take_round(resolver, shard, limit, 0))
         if round_ is None:
             return None
         payload = payload_of(round_)

@@ -7,13 +7,14 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 
-from resolvers.errors import Fenced, KafkaUnavailable, SettingsError
+from resolvers.errors import Fenced, KafkaUnavailable, SettingsError, StoreLost
 from resolvers.memory import MemoryResolver
-from resolvers.port import OutputRecord, Round
+from resolvers.port import OutputRecord, Round, Waiting
 from resolvers.rules import Rules
 from streams.counters import Counters
 from streams.publish import ShardPublisher, Telling, Turn, by_topic, encode_round
 from tests.kafka_fakes import FakeProducer
+from tests.recoveries import Asked
 
 TOPICS = {"entities": "n.entities", "identifiers": "n.identifiers", "memberships": "n.memberships", "timeline": "n.timeline"}
 DOCUMENT = {"entity_id": "per_a", "entity_type": "person", "status": "active"}
@@ -22,18 +23,20 @@ DOCUMENT = {"entity_id": "per_a", "entity_type": "person", "status": "active"}
 class Outbox(MemoryResolver):
     """An outbox that is filled by hand, and says what it was asked."""
 
-    def __init__(self, *rounds: Round, kept: Round | None = None) -> None:
+    def __init__(self, *rounds: Round | Waiting, kept: Round | None = None) -> None:
         super().__init__(Rules.from_settings({}, b"key"), 1)
         self.rounds = list(rounds)
         self.kept = kept
         self.steps: list[str] = []
-        self.floors: list[int] = []
+        self.told: list[int] = []
 
-    async def pending(self, shard: int) -> Round | None:
+    async def pending(self, shard: int, told: int) -> Round | None:
+        if self.kept is not None and self.kept.number < told:
+            raise StoreLost("behind")
         return self.kept
 
-    async def take(self, shard: int, limit: int, floor: int) -> Round | None:
-        self.floors.append(floor)
+    async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
+        self.told.append(told)
         return self.rounds.pop(0) if self.rounds else None
 
     async def keep(self, shard: int, number: int, payload: bytes) -> None:
@@ -53,17 +56,17 @@ class Numbers:
     def __init__(self, number: int = 0) -> None:
         self.number = number
 
-    async def committed(self, shard: int) -> int:
+    async def told(self, shard: int) -> int:
         return self.number
 
 
-def publisher(outbox: Outbox, *producers: FakeProducer, committed: int = 0) -> ShardPublisher:
+def publisher(outbox: Outbox, *producers: FakeProducer, committed: int = 0, recovery: Asked | None = None) -> ShardPublisher:
     left = list(producers)
 
     async def make(shard: int) -> Any:
         return left.pop(0)
 
-    return ShardPublisher(2, outbox, Telling(TOPICS), Numbers(committed), make, Counters(), lambda: 0)
+    return ShardPublisher(2, outbox, Telling(TOPICS), Numbers(committed), recovery or Asked(), make, Counters(), lambda: 0)
 
 
 def round_of(number: int, *records: OutputRecord) -> Round:
@@ -73,7 +76,7 @@ def round_of(number: int, *records: OutputRecord) -> Round:
 async def test_a_round_is_kept_then_written_with_its_number_then_ended() -> None:
     outbox, producer = Outbox(round_of(7)), FakeProducer()
     assert await publisher(outbox, producer, committed=6).turn() is Turn.TOLD
-    assert outbox.floors == [6]
+    assert outbox.told == [6]
     assert outbox.steps == ["keep 7", "finish 7"]
     assert producer.steps == ["begin", "offsets n.rounds", "commit"]
     assert producer.offsets == {TopicPartition("n.entities", 2): 7}
@@ -99,7 +102,7 @@ async def test_a_round_left_in_flight_is_repeated_with_the_same_bytes() -> None:
     assert await publisher(outbox, producer, committed=4).turn() is Turn.NOTHING
     assert producer.values("n.entities") == [value for row in by_topic(payload, TOPICS)["n.entities"] for value in (row.value,)]
     assert outbox.steps == ["finish 5"]
-    assert outbox.floors == [5]
+    assert outbox.told == [5]
 
 
 async def test_a_round_that_kafka_has_is_only_ended() -> None:
@@ -108,11 +111,28 @@ async def test_a_round_that_kafka_has_is_only_ended() -> None:
     assert (outbox.steps, producer.steps) == (["finish 5"], [])
 
 
-async def test_a_round_that_kafka_is_past_is_not_sent_again() -> None:
-    outbox, producer = Outbox(kept=Round(2, 5, payload=encode_round(round_of(5), 0))), FakeProducer()
-    await publisher(outbox, producer, committed=9).turn()
-    assert outbox.kept is None
-    assert (outbox.steps, producer.written) == (["finish 5"], {})
+async def test_a_round_that_kafka_is_past_begins_a_recovery_and_is_not_sent_again() -> None:
+    outbox, producer, recovery = Outbox(kept=Round(2, 5, payload=encode_round(round_of(5), 0))), FakeProducer(), Asked()
+    await publisher(outbox, producer, committed=9, recovery=recovery).turn()
+    assert recovery.begun == [(2, 9)]
+    assert (outbox.steps, producer.written) == ([], {})
+
+
+async def test_a_shard_in_recovery_waits_then_reads_its_topics_then_tells() -> None:
+    outbox, recovery = Outbox(Waiting.CATCHING_UP, Waiting.UNREAD, round_of(3)), Asked()
+    made = publisher(outbox, FakeProducer(), recovery=recovery)
+    assert [await made.turn() for _ in range(3)] == [Turn.WAITING, Turn.TOLD, Turn.TOLD]
+    assert recovery.read_shards == [2]
+
+
+async def test_a_redis_that_went_back_in_the_middle_has_the_publisher_start_over() -> None:
+    class Lost(Outbox):
+        async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
+            raise StoreLost("emptied")
+
+    producer = FakeProducer()
+    assert await publisher(Lost(), producer).turn() is Turn.LOST
+    assert producer.stopped
 
 
 @pytest.mark.parametrize("error", [ProducerFenced(), Fenced("taken over")])
@@ -151,6 +171,14 @@ def test_timeline_records_get_id_version_and_time() -> None:
     documents = [json.loads(row.value or b"") for row in rows]
     assert [one["id"] for one in documents] == ["per_a:4:0", "per_a:4:1", "per_b:4:0"]
     assert {(one["version"], one["recorded_at"], one["kind"]) for one in documents} == {(4, "2023-11-14T22:13:20.000Z", "trait.changed")}
+
+
+def test_what_is_told_in_a_recovery_says_so() -> None:
+    line = OutputRecord("timeline", "per_a", {"entity_id": "per_a", "kind": "trait.changed", "data": {}})
+    for recovery in (True, False):
+        taken = Round(2, 4, (line,), recovery=recovery)
+        (row,) = by_topic(encode_round(taken, 0), TOPICS)["n.timeline"]
+        assert json.loads(row.value or b"").get("recovery", False) is recovery
 
 
 def test_tombstones_stay_and_ended_ids_become_them_if_asked() -> None:

@@ -82,7 +82,7 @@ async def running(turns: dict[int, list[Turn | Exception]], sweeps: int = 0, pat
     def publisher(shard: int) -> ShardPublisher:
         return cast("ShardPublisher", made[shard])
 
-    rounds = CommittedRounds(make, "entities", "rounds", 1)
+    rounds = CommittedRounds(make, "entities", "rounds", last_version, 1)
     source = ShardSource(
         "entities",
         Sweeping(sweeps),
@@ -170,13 +170,17 @@ async def test_sweeps_wait_while_the_shards_are_behind() -> None:
         await until(lambda: resolver.sweeps == 0)
 
 
-async def test_the_number_of_the_last_round_is_a_committed_offset() -> None:
+async def last_version(shard: int) -> int:
+    return 7
+
+
+async def test_the_number_of_the_last_round_is_a_committed_offset_else_what_the_topics_say() -> None:
     consumer = FakeConsumer({})
     consumer.commits[ONE] = 41
 
     async def make() -> Any:
         return consumer
 
-    rounds = CommittedRounds(make, "entities", "rounds", 1)
+    rounds = CommittedRounds(make, "entities", "rounds", last_version, 1)
     await rounds.start()
-    assert [await rounds.committed(shard) for shard in (1, 2)] == [41, 0]
+    assert [await rounds.told(shard) for shard in (1, 2)] == [41, 7]

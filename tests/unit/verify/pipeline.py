@@ -18,6 +18,7 @@ from streams.publish import by_topic, encode_round
 from streams.resolve import read_event
 from streams.settings import Settings
 from streams.verify.compacted import TopicRecord
+from tests.telling import take_round
 
 TOPICS = ("entities", "identifiers", "memberships", "participants", "timeline")
 
@@ -63,7 +64,7 @@ class Pipeline:
         told = False
         for shard in range(self.settings.partitions):
             for _ in range(rounds):
-                taken = await self.resolver.take(shard, limit, 0)
+                taken = await take_round(self.resolver, shard, limit, 0)
                 if taken is None:
                     break
                 told = True

@@ -1,0 +1,14 @@
+-- End the reading of a shard's topics: rounds go on, and what is dirty now is told as recovery.
+--
+-- KEYS[1]  the space's base key        ARGV[1]  shard        ARGV[2]  the reader's name
+-- REPLY    {'OK'} | {'GONE'} another reader has begun | {'LOST'}
+--
+-- Cost     O(1)
+
+if lost() then return { 'LOST' } end
+if redis.call('HGET', RECOVERY, ARGV[1]) ~= 'reader' .. ARGV[2] then return { 'GONE' } end
+local waiting = redis.call('LLEN', BASE .. ':queue:' .. ARGV[1])
+if waiting > 0 then redis.call('HSET', BASE .. ':round:' .. ARGV[1], 'recovering', waiting) end
+redis.call('HDEL', RECOVERY, ARGV[1])
+if redis.call('EXISTS', RECOVERY) == 0 then redis.call('DEL', ENDS) end
+return { 'OK' }

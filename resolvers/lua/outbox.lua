@@ -1,0 +1,22 @@
+-- Outbox: a shard's round, as the scripts that do not touch the graph see it. Prepended after records.lua.
+
+-- Give the keys of a round that was taken, and of which nothing was sent, back to the queue. What was told last stays
+-- that of the older marking, so no change is told twice or skipped.
+local function undo(shard)
+  local inflight = BASE .. ':inflight:' .. shard
+  local entries = redis.call('HGETALL', inflight)
+  for i = 1, #entries, 2 do
+    local key, was = entries[i], cmsgpack.unpack(entries[i + 1])
+    if redis.call('HSET', BASE .. ':dirty:' .. shard, key, was[1]) == 1 then redis.call('LPUSH', BASE .. ':queue:' .. shard, key) end
+    for at = #was[2] - 21, 1, -22 do redis.call('LPUSH', BASE .. ':note:' .. key, string.sub(was[2], at, at + 21)) end
+  end
+  redis.call('DEL', inflight)
+end
+
+-- Whether Kafka has a later round of a shard than the graph knows, or has the one that was never kept: writes were lost.
+local function behind(shard, told)
+  local round = BASE .. ':round:' .. shard
+  local number = tonumber(redis.call('HGET', round, 'number') or '0')
+  if number ~= told then return number < told end
+  return redis.call('EXISTS', BASE .. ':inflight:' .. shard) == 1 and redis.call('HEXISTS', round, 'payload') == 0
+end

@@ -1,0 +1,80 @@
+"""Told: what the compacted topics hold, read back into the views that they were written from.
+
+As far as the timeline needs them: what changed is told from the identifiers, traits and memberships of two views, so
+times and sources that a document does not say are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
+from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.instant import hour_of, read_instant
+from resolvers.port import ToldRecord
+from resolvers.rules import Rules
+
+NOWHEN = Fact(0, "", "")
+
+
+_ENTITY = {"entity_id", "entity_type", "first_seen", "last_seen", "identifiers", "identifier_count", "traits"}
+_MEMBERSHIP = {"person_id", "group_id", "role", "since", "until", "source"}
+
+
+def is_ours(record: ToldRecord) -> bool:
+    """Say whether nexus can have written a record; others are left alone."""
+    try:
+        match record.topic:
+            case "entities":
+                founder_of(record.key)
+            case "identifiers":
+                Identifier(*record.key.split(":", 2))
+            case _:
+                for entity_id in record.key.split(":", 1):
+                    founder_of(entity_id)
+    except (TypeError, ValueError):
+        return False
+    return record.document is None or _needed(record.topic, record.document) <= record.document.keys()
+
+
+def _needed(topic: str, document: dict[str, Any]) -> set[str]:
+    if topic == "entities":
+        return {"active": _ENTITY, "merged": {"merged_into"}}.get(document.get("status", ""), set())
+    return _MEMBERSHIP if topic == "memberships" else set()
+
+
+def told_view(rules: Rules, record: ToldRecord) -> EntityView | MembershipView | None:
+    """Read what a record says of an entity or a membership; None for an identifier, and where nothing lives."""
+    match record.topic:
+        case "entities":
+            return told_entity(rules, record.document)
+        case "memberships":
+            return told_membership(record.document)
+        case _:
+            return None
+
+
+def told_entity(rules: Rules, document: dict[str, Any] | None) -> EntityView | None:
+    """Read a living entity's document; None for an id that ended and for a tombstone."""
+    if document is None or document.get("status") != "active":
+        return None
+    seen = tuple(_seen(rules, Identifier(document["entity_type"], one["type"], one["value"])) for one in document["identifiers"])
+    traits = {name: Fact(0, "", "", msgspec.json.encode(value)) for name, value in document["traits"].items()}
+    first, last = read_instant(document["first_seen"]), hour_of(read_instant(document["last_seen"]))
+    return EntityView(document["entity_id"], document["entity_type"], first, last, seen, document["identifier_count"], traits)
+
+
+def _seen(rules: Rules, identifier: Identifier) -> SeenIdentifier:
+    return SeenIdentifier(identifier, identifier_digest(rules.identity_key, identifier), 0, 0, NOWHEN)
+
+
+def told_membership(document: dict[str, Any] | None) -> MembershipView | None:
+    """Read a membership's document; None for a tombstone."""
+    if document is None:
+        return None
+    role, ended = (document["role"] or "").encode(), document["until"] is not None
+    active = Fact(read_instant(document["since"]), document["source"], "", role)
+    latest = Fact(read_instant(document["until"]), document["source"], "", role) if ended else active
+    return MembershipView(document["person_id"], document["group_id"], latest, ended, active)

@@ -1,0 +1,193 @@
+"""Recovery: what every resolver promises to publishers after it has lost writes, or was born again."""
+
+from __future__ import annotations
+
+import pytest
+
+from resolvers.errors import Fenced, StoreLost
+from resolvers.port import Resolver, Round, ToldRecord, Waiting
+from streams.events import Membership
+from tests.histories import apply, documents, event, group, person, written
+from tests.telling import Topics, check_told, drain, publish, take_round
+
+SHARDS = 2
+READER = "reader"
+
+
+def told(topics: Topics) -> list[ToldRecord]:
+    """Give what the topics hold."""
+    return [ToldRecord(topic, key, document) for (topic, key), document in topics.documents.items()]
+
+
+async def read_all(resolver: Resolver, topics: Topics) -> None:
+    """Read every unread shard's topics."""
+    for shard in range(SHARDS):
+        assert await resolver.take(shard, 10, 0) is Waiting.UNREAD
+        await resolver.begin_reading(shard, READER)
+        mine = [one for one in told(topics) if topics.shards[one.topic, one.key] == shard]
+        await resolver.retell(shard, READER, mine)
+        await resolver.end_reading(shard, READER)
+
+
+async def busy(resolver: Resolver) -> None:
+    people = person("device:a", traits={"plan": "free"}), group("shop:1")
+    await apply(resolver, event("e1", "9:00", *people, memberships=[Membership(0, 1, "owner")]))
+
+
+async def test_nothing_is_given_until_the_logs_are_applied(resolver: Resolver) -> None:
+    await busy(resolver)
+    end = (await resolver.position("events", 0)).offset
+    assert await resolver.recover({("events", 0): end + 1})
+    assert not await resolver.recover({("events", 0): end + 1})
+    assert [await resolver.take(shard, 10, 0) for shard in range(SHARDS)] == [Waiting.CATCHING_UP] * SHARDS
+    assert (await resolver.backlog()).recovering == SHARDS
+    await apply(resolver, event("e2", "9:01", person("device:b")))
+    assert [await resolver.take(shard, 10, 0) for shard in range(SHARDS)] == [Waiting.UNREAD] * SHARDS
+
+
+async def test_a_store_that_knows_less_than_kafka_says_so(resolver: Resolver) -> None:
+    await busy(resolver)
+    for asked in (resolver.take(0, 10, 5), resolver.pending(0, 5)):
+        with pytest.raises(StoreLost):
+            await asked
+    await resolver.recover({}, shard=0, told=5)
+    await read_all(resolver, Topics())
+    for shard, above in ((0, 5), (1, 0)):
+        round_ = await take_round(resolver, shard, 10, above)
+        assert round_ is None or round_.number == above + 1
+
+
+async def test_a_round_that_kafka_has_and_that_was_never_kept_shows_the_loss(resolver: Resolver) -> None:
+    shard = await shard_with_work(resolver)
+    round_ = await take_round(resolver, shard, 10, 0)
+    assert round_ is not None
+    with pytest.raises(StoreLost):
+        await resolver.pending(shard, round_.number)
+    await resolver.recover({}, shard, round_.number)
+    await read_all(resolver, Topics())
+    again = await take_round(resolver, shard, 10, round_.number)
+    assert again is not None
+    assert again.number == round_.number + 1
+    assert {(one.topic, one.key) for one in again.records} == {(one.topic, one.key) for one in round_.records}
+
+
+async def shard_with_work(resolver: Resolver) -> int:
+    await busy(resolver)
+    for shard in range(SHARDS):
+        found = await resolver.take(shard, 10, 0)
+        if isinstance(found, Round):
+            assert await resolver.pending(shard, 0) is None
+            return shard
+    raise AssertionError("nothing is dirty")
+
+
+async def test_a_kept_round_that_kafka_has_is_no_loss(resolver: Resolver) -> None:
+    shard = await shard_with_work(resolver)
+    round_ = await take_round(resolver, shard, 10, 0)
+    assert round_ is not None
+    await resolver.keep(shard, round_.number, b"bytes")
+    left = await resolver.pending(shard, round_.number)
+    assert left is not None
+    assert left.payload == b"bytes"
+    assert not await recovering(resolver)
+
+
+async def recovering(resolver: Resolver) -> bool:
+    return bool((await resolver.backlog()).recovering)
+
+
+async def test_a_recovery_that_a_late_publisher_asks_for_leaves_the_present_round_alone(resolver: Resolver) -> None:
+    shard = await shard_with_work(resolver)
+    round_ = await take_round(resolver, shard, 10, 0)
+    assert round_ is not None
+    await resolver.keep(shard, round_.number, b"bytes")
+    await resolver.recover({}, shard, 0)
+    left = await resolver.pending(shard, 0)
+    assert left is not None
+    assert left.payload == b"bytes"
+
+
+async def test_a_store_born_again_retells_what_the_topics_hold(resolver: Resolver) -> None:
+    topics = Topics()
+    topics.documents["identifiers", "person:device:ghost"] = {"entity_id": "per_" + "a" * 26, "version": 3}
+    topics.documents["entities", "per_" + "a" * 26] = {
+        "entity_id": "per_" + "a" * 26, "entity_type": "person", "status": "active", "first_seen": "2024-01-01T09:00:00.000Z",
+        "last_seen": "2024-01-01T09:00:00.000Z", "identifiers": [{"type": "device", "value": "ghost"}], "identifier_count": 1,
+        "traits": {"plan": "old"}, "states": {},
+    }  # fmt: skip
+    topics.shards = {("identifiers", "person:device:ghost"): 1, ("entities", "per_" + "a" * 26): 0}
+    await busy(resolver)
+    await resolver.recover({}, shard=0, told=7)
+    await read_all(resolver, topics)
+    for shard in range(SHARDS):
+        while await publish(resolver, topics, shard, told=7 if shard == 0 else 0):
+            pass
+    assert topics.living() == {key: document for key, document in topics.documents.items() if document}
+    assert written(topics.living()) == written(await documents(resolver))
+
+
+async def test_only_what_differs_is_told_on_the_timeline(resolver: Resolver) -> None:
+    topics = Topics()
+    await busy(resolver)
+    await drain(resolver, topics, SHARDS)
+    before = len(topics.lines)
+    await resolver.recover({})
+    await apply(resolver, event("e2", "10:00", person("device:a", traits={"plan": "paid"})))
+    await read_all(resolver, topics)
+    await drain(resolver, topics, SHARDS)
+    assert [(line["kind"], line["data"]["old"], line["data"]["new"]) for line in topics.lines[before:]] == [
+        ("trait.changed", "free", "paid")
+    ]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_rounds_of_what_was_dirty_at_the_end_of_reading_are_marked(resolver: Resolver) -> None:
+    topics = Topics()
+    await busy(resolver)
+    await drain(resolver, topics, SHARDS)
+    await resolver.recover({})
+    await read_all(resolver, topics)
+    marks = []
+    for shard in range(SHARDS):
+        while (round_ := await take_round(resolver, shard, 1, 0)) is not None:
+            marks.append(round_.recovery)
+            await resolver.keep(shard, round_.number, b"x")
+            await resolver.finish(shard, round_.number)
+    assert marks
+    assert all(marks)
+    await apply(resolver, event("e2", "10:00", person("device:a", "device:b", traits={"plan": "paid"})))
+    for shard in range(SHARDS):
+        round_ = await take_round(resolver, shard, 10, 0)
+        assert round_ is None or not round_.recovery
+
+
+async def test_an_older_reader_is_fenced(resolver: Resolver) -> None:
+    await busy(resolver)
+    await resolver.recover({})
+    assert await resolver.take(0, 10, 0) is Waiting.UNREAD
+    await resolver.begin_reading(0, "older")
+    await resolver.begin_reading(0, "newer")
+    for asked in (resolver.retell(0, "older", []), resolver.end_reading(0, "older")):
+        with pytest.raises(Fenced):
+            await asked
+    await resolver.end_reading(0, "newer")
+    with pytest.raises(Fenced):
+        await resolver.begin_reading(0, "later")
+
+
+async def test_a_hold_ends_by_itself_and_marks_nothing(resolver: Resolver) -> None:
+    await busy(resolver)
+    end = (await resolver.position("events", 0)).offset
+    await resolver.hold({("events", 0): end + 1})
+    assert await resolver.take(0, 10, 0) is Waiting.CATCHING_UP
+    await apply(resolver, event("e2", "9:01", person("device:b")))
+    rounds = [await take_round(resolver, shard, 10, 0) for shard in range(SHARDS)]
+    assert [round_.recovery for round_ in rounds if round_] == [False] * len([round_ for round_ in rounds if round_])
+    assert not await recovering(resolver)
+
+
+async def test_a_loss_during_a_hold_is_a_recovery(resolver: Resolver) -> None:
+    await busy(resolver)
+    await resolver.hold({})
+    assert await resolver.recover({})
+    assert await resolver.take(0, 10, 0) is Waiting.UNREAD
