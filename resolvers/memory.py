@@ -26,7 +26,7 @@ from resolvers.entity import (
 from resolvers.errors import Fenced, PositionGap, StoreLost
 from resolvers.identifier import Identifier, entity_id, founder_of, identifier_digest
 from resolvers.instant import hour_of
-from resolvers.port import Applied, Backlog, Ends, OutputRecord, Waiting, Round, ToldRecord
+from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
 from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
 from resolvers.shards import shard_of

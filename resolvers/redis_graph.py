@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import msgpack
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ClusterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -22,7 +24,7 @@ from resolvers.entity import entity_document, identifier_document, membership_do
 from resolvers.errors import Fenced, PositionGap, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
-from resolvers.port import Applied, Backlog, Ends, Waiting, Round, ToldRecord
+from resolvers.port import Applied, Backlog, Ends, Round, ToldRecord, Waiting
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of
 from resolvers.redis_told import told_row
 from resolvers.rules import Rules
@@ -30,6 +32,9 @@ from resolvers.scripts import Bounds, Reply, Scripts
 from resolvers.sighting import Batch, Evidence, Position, Sighting
 
 Answer = TypeVar("Answer")
+
+SILENCE_SECONDS = 5.0
+"""After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
 FORMAT = 1
 READ_BUDGET = 1024 * 1024
@@ -77,7 +82,13 @@ class RedisResolver:
         self._base = f"nexus:{{{space}}}"
         self._shards = shards
         self._buckets = buckets
-        self._redis: Redis = Redis.from_url(url, health_check_interval=30)
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_timeout=SILENCE_SECONDS,
+            socket_connect_timeout=SILENCE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=30,
+        )
         self._scripts = Scripts(self._redis, self._base, bounds)
         self._rows = Rows(rules, bounds.listed)
         self._codes: dict[tuple[str, str], int] = {}
@@ -273,6 +284,8 @@ class RedisResolver:
         except (RedisConnectionError, RedisTimeoutError, ResponseError) as error:
             if isinstance(error, ResponseError) and not passing(error):
                 raise
+            if isinstance(error, ReadOnlyError):  # after a failover the address may lead elsewhere, but not what is connected
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
             raise RedisUnavailable(f"Redis at {self._url.rpartition('@')[2]} does not answer or takes no writes: {error}") from error
 
     def _id(self, founder: bytes, seen: Sighting) -> str:

@@ -7,6 +7,7 @@ owns its consumer and positions. Neighbours: `nexus worker` and `streams.worker`
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, update_wrapper
 from typing import Any
@@ -22,11 +23,14 @@ from resolvers.rules import Rules
 from streams import kafka
 from streams.adapt import AdaptStage, RawSource, priorities_of
 from streams.adapters import build_adapter
+from streams.admin import AdminServer
 from streams.batch import JobChannel, handle
 from streams.commands import CommandStage
 from streams.counters import Counters
 from streams.dead_letters import count_dead_letters, now_ms
 from streams.faust_options import NoWeb, faust_options
+from streams.health import Health
+from streams.lookout import KafkaAnswers, Lookout
 from streams.positions import AppliedPositions, CommittedPositions, Positions
 from streams.preflight import prepare
 from streams.publish import ShardPublisher, Telling
@@ -64,22 +68,37 @@ class NexusApp(faust.App):
         self.resolver = resolver
         self.counters = Counters()
         self.drain = drain
+        worker = settings.worker
+        self.health = Health(time.monotonic, worker.stuck_seconds)
+        self.kafka_answers = KafkaAnswers(settings)
+        self.admin = AdminServer(self.health, worker.admin_host, worker.admin_port) if worker.admin_port else None
         super().__init__(kafka.group_id(settings, "worker"), **options)
 
     async def on_first_start(self) -> None:
         """Wait for Kafka and Redis, make missing topics, open the space."""
-        await prepare(self.nexus_settings, self.resolver)
+        if self.admin is not None:
+            await self.admin.start()
+        await prepare(self.nexus_settings, self.resolver, self.health)
         await super().on_first_start()
+
+    async def on_started(self) -> None:
+        """Say that everything has begun."""
+        await super().on_started()
+        self.health.started()
 
     async def on_stop(self) -> None:
         """Start the clock of the drain; the sources stop next, each finishing what it began."""
+        self.health.stopping()
         self.drain.remaining()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
         """Give the resolver's connections back, after everything that used them has stopped."""
         await self.resolver.close()
+        await self.kafka_answers.close()
         await super().on_shutdown()
+        if self.admin is not None:
+            await self.admin.stop()
 
 
 class Writing(Service):
@@ -110,19 +129,20 @@ class Wiring:
         self.clock = clock
         self.dirty = asyncio.Event()
         self.sender = Sender(
-            partial(make_producer, self.settings), self.settings.kafka.bootstrap_servers, self.settings.kafka.connect_seconds
+            partial(make_producer, self.settings), self.settings.kafka.bootstrap_servers, self.settings.kafka.connect_seconds, app.health
         )
         self.revoke_seconds = self.settings.worker.session_timeout_ms / 1000 * REVOKE_SHARE
         self.redis_seconds = self.settings.redis.connect_seconds
         self.at_once = min(self.settings.partitions, MOST_AT_ONCE)
         self.outside_seconds = max(self.redis_seconds, self.settings.kafka.connect_seconds)
-        self.told = ToldTopics(self.settings, app.resolver, self.outside_seconds)
+        self.told = ToldTopics(self.settings, app.resolver, self.outside_seconds, app.health.stage("publish").progressed)
         self.recovery = Recovery(app.resolver, partial(log_ends, self.settings), self.told.read, self.outside_seconds)
 
     def agent(self, name: str, handler: Callable[[Any], Awaitable[Any]]) -> JobChannel:
         """Start an agent over a channel of its own; gives the channel."""
-        channel = JobChannel(self.app)
-        function = update_wrapper(partial(handle, handler), handle)
+        watch = self.app.health.stage(name)
+        channel = JobChannel(self.app, watch=watch)
+        function = update_wrapper(partial(handle, handler, watch=watch), handle)
         self.app.agent(channel, name=f"{self.app.conf.id}.{name}", concurrency=self.at_once)(function)
         return channel
 
@@ -139,6 +159,7 @@ class Wiring:
             poll_ms=worker.poll_ms,
             patience_seconds=self.revoke_seconds,
         )
+        self.app.health.holding(name, lambda: service.places)
         self.app.service(service)  # type: ignore[arg-type]
 
     def dead_letters(self) -> str:
@@ -158,6 +179,8 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
     wiring = Wiring(app, rules, clock)
     add_counting(wiring)
     app.service(Writing(wiring.sender))  # type: ignore[arg-type]
+    asks = {"asking for its brokers": app.kafka_answers, "asking for a position": partial(resolver.position, "events", 0)}
+    app.service(Lookout(app.health, asks))  # type: ignore[arg-type]
     stages = {"publish": add_publish, "resolve": add_resolve, "adapt": add_adapt}
     for name, add in stages.items():
         if name in settings.worker.stages:
@@ -207,9 +230,9 @@ def add_resolve(wiring: Wiring) -> None:
     """Add the stage from the event log to the graph, and the one that answers commands."""
     settings, app = wiring.settings, wiring.app
     commands = CommandStage(wiring.sender, app.counters, wiring.clock, dead_letters_topic=wiring.dead_letters())
-    applied = AppliedPositions(app.resolver, "commands", wiring.recovery, wiring.redis_seconds)
+    applied = AppliedPositions(app.resolver, "commands", wiring.recovery, wiring.redis_seconds, app.health)
     wiring.source("commands", [settings.topic("commands")], applied, commands)
-    positions = AppliedPositions(app.resolver, "events", wiring.recovery, wiring.redis_seconds)
+    positions = AppliedPositions(app.resolver, "events", wiring.recovery, wiring.redis_seconds, app.health)
     stage = ResolveStage(
         wiring.rules,
         app.resolver,
@@ -221,6 +244,7 @@ def add_resolve(wiring: Wiring) -> None:
         participants_topic=settings.topic("participants"),
         dead_letters_topic=wiring.dead_letters(),
         patience_seconds=wiring.redis_seconds,
+        trouble=app.health,
     )
     wiring.source("resolve", [settings.topic("events")], positions, stage)
 
@@ -254,7 +278,10 @@ def add_publish(wiring: Wiring) -> None:
         wiring.dirty,
         revoke_seconds=wiring.revoke_seconds,
         patience_seconds=wiring.outside_seconds,
+        trouble=app.health,
+        recovering=app.health.recovering,
     )
+    app.health.holding("publish", lambda: service.places)
     app.service(service)  # type: ignore[arg-type]
 
 

@@ -30,6 +30,9 @@ class Outcome(Enum):
 class Job(Generic[Result]):
     """Something that is handed to an agent and waited for. Made within a running event loop."""
 
+    subject = ""
+    """What it is about, for people."""
+
     def __init__(self) -> None:
         self._result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
@@ -56,6 +59,7 @@ class SourceBatch(Job[Outcome]):
 
     def __init__(self, place: TopicPartition, start: int, records: Sequence[ConsumerRecord]) -> None:
         super().__init__()
+        self.subject = f"{place.topic}, partition {place.partition}"
         self.place = place
         self.start = start
         self.records = records
@@ -66,6 +70,19 @@ class SourceBatch(Job[Outcome]):
         return int(self.records[-1].offset) + 1
 
 
+class Watch(Protocol):
+    """Whoever is told how the jobs of one stage come and go."""
+
+    def queued(self, job: Job[Any]) -> None:
+        """Note that a job waits for an agent."""
+
+    def begun(self, job: Job[Any]) -> None:
+        """Note that an agent has taken a job."""
+
+    def ended(self, job: Job[Any]) -> None:
+        """Note that a job is over, well or badly."""
+
+
 class JobChannel(faust.Channel[Any]):
     """A Faust channel whose values neither wait for nor get lost in a rebalance of Faust's own consumer.
 
@@ -73,17 +90,20 @@ class JobChannel(faust.Channel[Any]):
     generation of each message). Jobs go through one queue of their own and are no Faust events, so neither applies.
     """
 
-    def __init__(self, app: AppT, *, queue: Any = None, **kwargs: Any) -> None:  # noqa: ANN401 - as in Faust
+    def __init__(self, app: AppT, *, queue: Any = None, watch: Watch | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - as in Faust
+        self._watch = watch
         if queue is None:
             queue = ThrowableQueue(maxsize=0, flow_control=FlowControlEvent(initially_suspended=False))
         super().__init__(app, queue=queue, **kwargs)
 
     def clone(self, *, is_iterator: bool | None = None, **kwargs: Any) -> faust.Channel[Any]:  # noqa: ANN401 - as in Faust
         """Share the one queue with every clone."""
-        return super().clone(is_iterator=is_iterator, **{"queue": self.queue, **kwargs})  # type: ignore[return-value]
+        return super().clone(is_iterator=is_iterator, **{"queue": self.queue, "watch": self._watch, **kwargs})  # type: ignore[return-value]
 
     async def put(self, value: Any) -> None:  # noqa: ANN401 - as in Faust
         """Queue a job. Sources have at most one job per partition, which bounds the queue."""
+        if self._watch is not None:
+            self._watch.queued(value)
         await self.queue.put(value)
 
 
@@ -94,10 +114,15 @@ class Channel(Protocol):
         """Queue a job."""
 
 
-async def handle(handler: Callable[[Any], Awaitable[Any]], stream: AsyncIterator[Any]) -> None:
+async def handle(handler: Callable[[Any], Awaitable[Any]], stream: AsyncIterator[Any], watch: Watch | None = None) -> None:
     """Be an agent: handle job by job. An unexpected error goes to the source of the job, which ends the worker."""
     async for job in stream:
+        if watch is not None:
+            watch.begun(job)
         try:
             job.finish(await handler(job))
         except Exception as error:  # noqa: BLE001 - the waiting source raises it
             job.fail(error)
+        finally:
+            if watch is not None:
+                watch.ended(job)

@@ -1,15 +1,18 @@
 """A crew: workers as child processes, for bounded runs, the demo, benchmarks and tests.
 
 Each is a real `nexus worker` with a settings file of its own, so that nothing about it differs from production but
-who started it.
+who started it. A *tied* one, `python -m streams.crew worker ...`, also drains and ends when whoever started it is
+gone, killed or not: its standard input is a pipe that nothing is written to, and that ends with the other process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import runpy
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,16 +38,23 @@ class Worker:
         self.log = log
 
     @classmethod
-    async def start(cls, settings: Settings, directory: Path, name: str, environment: Mapping[str, str] | None = None) -> Self:
-        """Start a worker with these settings; returns at once."""
+    async def start(
+        cls, settings: Settings, directory: Path, name: str, environment: Mapping[str, str] | None = None, *, tied: bool = False
+    ) -> Self:
+        """Start a worker with these settings; returns at once.
+
+        A `tied` one does not outlive this process for longer than it drains, and is not interrupted with it from the
+        terminal: whoever started it stops it.
+        """
         await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
         config, log = directory / f"{name}.yaml", directory / f"{name}.log"
         write_settings(settings, config)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("NEXUS__")}
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "streams", "worker", "--config", str(config),
-                stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=asyncio.subprocess.STDOUT, env={**inherited, **(environment or {})},
+                sys.executable, "-m", "streams.crew" if tied else "streams", "worker", "--config", str(config),
+                stdin=asyncio.subprocess.PIPE if tied else asyncio.subprocess.DEVNULL, stdout=file, stderr=asyncio.subprocess.STDOUT,
+                env={**inherited, **(environment or {})}, start_new_session=tied,
             )  # fmt: skip
         return cls(process, log)
 
@@ -84,12 +94,24 @@ class Worker:
 
 
 @asynccontextmanager
-async def crew(settings: Settings, directory: Path, count: int) -> AsyncIterator[list[Worker]]:
+async def crew(settings: Settings, directory: Path, count: int, *, tied: bool = False) -> AsyncIterator[list[Worker]]:
     """Run so many workers, ready when the block begins and ended when it ends."""
-    workers = [await Worker.start(settings, directory, f"worker-{number}") for number in range(1, count + 1)]
+    workers = [await Worker.start(settings, directory, f"worker-{number}", tied=tied) for number in range(1, count + 1)]
     try:
         for worker in workers:
             await worker.ready()
         yield workers
     finally:
         await asyncio.gather(*(worker.stop() for worker in workers))
+
+
+def end_with_input() -> None:
+    """Ask this process to drain and end when its standard input ends."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=end_with_input, daemon=True, name="end-with-input").start()
+    runpy.run_module("streams", run_name="__main__", alter_sys=True)

@@ -1,14 +1,16 @@
 """Dead letters: what could not become an event, the bytes unchanged, with the reason beside them.
 
 Invariant: the value and the key are those of the source record; everything said about it is in the headers.
-Neighbours: adapt, resolve and commands write them; a Faust agent counts what arrives on the topic.
+Beside the letters lie receipts: records without a value that say which letter was sent back to where it came from.
+Neighbours: adapt, resolve and commands write letters, `letters` reads them and sends them back; a Faust agent counts
+what arrives on the topic.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import structlog
@@ -24,6 +26,8 @@ log = structlog.get_logger(__name__)
 REASON_CHARACTERS = 2_000
 TRACEBACK_BYTES = 8 * 1024
 ORIGINAL = "original-"
+RECEIPT = "receipt"
+"""The header that only receipts have: a source record's own headers stand in its letter behind `original-`."""
 
 
 def now_ms() -> int:
@@ -42,6 +46,7 @@ def dead_letter(
         "source-topic": record.topic,
         "source-partition": str(record.partition),
         "source-offset": str(record.offset),
+        "source-timestamp": str(record.timestamp),
         "source": source,
         "adapter": adapter,
         "error": reason_of(error),
@@ -55,6 +60,11 @@ def dead_letter(
     return Outgoing(topic, record.key, record.value, tuple(headers))
 
 
+def is_receipt(headers: Iterable[tuple[str, Any]] | None) -> bool:
+    """Tell a receipt from a letter by its headers."""
+    return any(name == RECEIPT for name, _ in headers or ())
+
+
 def reason_of(error: Exception) -> str:
     """Write an error as one bounded line."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -66,6 +76,8 @@ async def count_dead_letters(counters: Counters, stream: Any) -> None:  # noqa: 
     events: AsyncIterator[EventT[bytes]] = stream.events()
     async for event in events:
         headers = dict(event.headers or {})
+        if is_receipt(headers.items()):
+            continue
         source, reason = (_text(headers.get(name)) for name in ("source", "error"))
         counters.dead_letter(source or "-", reason or "no reason given")
         log.debug("dead letter", source=source, reason=reason)

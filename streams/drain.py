@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
-from resolvers.errors import KafkaUnavailable, NexusError
+from resolvers.errors import KafkaUnavailable, NexusError, StoreLost
 from resolvers.port import Backlog, Resolver
 from streams import kafka
 from streams.settings import Settings
@@ -45,6 +45,7 @@ class Behind:
         parts = ((self.raw, "source records"), (self.events, "events"), (self.commands, "commands"), (self.backlog.dirty, "output keys"))
         said = [f"{count:,} {what}" for count, what in parts if count]
         said += ["rounds in flight"] * bool(self.backlog.in_flight) + ["sweeps"] * bool(self.backlog.sweeps)
+        said += ["shards in recovery"] * bool(self.backlog.recovering)
         return ", ".join(said) or "nothing"
 
 
@@ -87,7 +88,14 @@ class Drain:
             commands = await self._applied("commands")
         except KafkaError as error:
             raise KafkaUnavailable(f"Kafka at {self._settings.kafka.bootstrap_servers} does not tell its offsets: {error!r}") from error
-        return Behind(raw, events, commands, await self._resolver.backlog())
+        return Behind(raw, events, commands, await self._backlog())
+
+    async def _backlog(self) -> Backlog:
+        """Count what is not told; a space that was replaced is open again after the loss is noticed."""
+        try:
+            return await self._resolver.backlog()
+        except StoreLost:
+            return await self._resolver.backlog()
 
     async def wait(self, seconds: float, report: Callable[[Behind], None] = lambda _: None) -> Behind:
         """Wait until nothing is behind, or until nothing has moved for so many seconds; gives the last measure."""

@@ -12,6 +12,7 @@ import orjson
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from streams import kafka
+from streams.dead_letters import is_receipt
 from streams.settings import Settings
 from streams.topics import places_of
 
@@ -19,7 +20,7 @@ COMPACTED = ("entities", "identifiers", "memberships", "participants")
 """Topics of which only the last record of a key counts."""
 
 APPENDED = ("events", "timeline", "dead-letters")
-"""Topics of which every record counts."""
+"""Topics of which every record counts, but for the receipts between the dead letters."""
 
 
 async def whole_topic(settings: Settings, places: Sequence[TopicPartition]) -> AsyncIterator[ConsumerRecord]:
@@ -53,7 +54,10 @@ async def dump(settings: Settings, out: Path) -> dict[str, int]:
         counts[word] = _write(out / f"{word}.ndjson", (last[key] for key in sorted(last) if last[key] is not None))
     for word in APPENDED:
         records = [record async for record in whole_topic(settings, places[word])]
-        lines = (_letter(record) if word == "dead-letters" else record.value for record in records)
+        if word == "dead-letters":
+            lines = [_letter(record) for record in records if not is_receipt(record.headers)]
+        else:
+            lines = [record.value for record in records]
         counts[word] = _write(out / f"{word}.ndjson", lines)
     return counts
 

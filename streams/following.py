@@ -22,7 +22,7 @@ from streams.topics import topic_names
 log = structlog.get_logger(__name__)
 
 WAIT_MS = 500
-HEADERS_SHOWN = ("source", "adapter", "source-topic", "source-partition", "source-offset", "error")
+HEADERS_SHOWN = ("source", "adapter", "source-topic", "source-partition", "source-offset", "error", "receipt", "letter", "to")
 
 
 def topic_named(settings: Settings, word: str) -> str:

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from aiokafka.helpers import create_ssl_context
 
 from resolvers.errors import KafkaUnavailable, SettingsError
-from streams.patience import patiently
+from streams.patience import Trouble, patiently
 from streams.settings import KafkaSettings, SecuritySettings, Settings
 
 LARGEST_REQUEST_BYTES = 96 * 1024 * 1024
@@ -91,7 +91,7 @@ def admin(settings: Settings, *, what: str = "admin") -> AIOKafkaAdminClient:
     return AIOKafkaAdminClient(**_connection(settings.kafka, what))
 
 
-async def started(client: Client, kafka: KafkaSettings, what: str) -> Client:
+async def started(client: Client, kafka: KafkaSettings, what: str, trouble: Trouble | None = None) -> Client:
     """Start a client, trying again with a logged message while Kafka does not answer.
 
     Raises KafkaUnavailable after `kafka.connect_seconds`; the client is closed by then.
@@ -104,7 +104,7 @@ async def started(client: Client, kafka: KafkaSettings, what: str) -> Client:
             raise KafkaUnavailable(_unreachable(kafka)) from error
 
     try:
-        await patiently(start, what, kafka.connect_seconds)
+        await patiently(start, what, kafka.connect_seconds, trouble)
     except BaseException:
         await stop(client)
         raise

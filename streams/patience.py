@@ -1,14 +1,14 @@
 """Patience: calls to the outside that are tried again while it does not answer, with a message, up to a bound.
 
 Invariant: only Retryable errors are waited out; everything else passes at once. Neighbours: every stage that talks
-to Redis or Kafka.
+to Redis or Kafka; `health` is told what does not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -23,20 +23,36 @@ BETWEEN_MESSAGES_SECONDS = 4.0
 Answer = TypeVar("Answer")
 
 
+class Trouble(Protocol):
+    """Whoever is told that something outside does not answer. `call` is one and the same object until it is over."""
+
+    def fails(self, call: object, what: str, error: Exception) -> None:
+        """Note that a call has failed, perhaps again, and will be tried again."""
+
+    def over(self, call: object) -> None:
+        """Note that nobody waits for the call any more; harmless when it never failed."""
+
+
 class Patience:
     """How long one call to the outside is tried again: pauses that grow, a message now and then, a bound."""
 
-    def __init__(self, what: str, limit_seconds: float) -> None:
-        """Start the clock."""
+    def __init__(self, what: str, limit_seconds: float, trouble: Trouble | None = None) -> None:
+        """Start the clock. Whoever passes `trouble` calls `over` in the end."""
         self._what = what
+        self._trouble = trouble
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + limit_seconds
         self._pause = FIRST_PAUSE_SECONDS
         self._told = float("-inf")
+        self._failing_since: float | None = None
 
     async def after(self, error: Retryable) -> None:
         """Pause after a failed try. Raises the error instead once the time is over."""
         now = self._clock()
+        if self._failing_since is None:
+            self._failing_since = now
+        if self._trouble is not None:
+            self._trouble.fails(self, self._what, error)
         left = self._deadline - now
         if left <= 0:
             raise error
@@ -46,15 +62,32 @@ class Patience:
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(min(pause, left))
 
+    def answered(self) -> None:
+        """Say that it goes on, if it had stopped."""
+        if self._failing_since is not None:
+            log.info("it answers again", what=self._what, after_seconds=round(self._clock() - self._failing_since, 1))
+            self._failing_since = None
 
-async def patiently(call: Callable[[], Awaitable[Answer]], what: str, limit_seconds: float) -> Answer:
-    """Call until it works. The call must be harmless to repeat, since an answer can be lost.
+    def over(self) -> None:
+        """Say that nobody tries this any more, whatever became of it."""
+        if self._trouble is not None:
+            self._trouble.over(self)
+
+
+async def patiently(call: Callable[[], Awaitable[Answer]], what: str, limit_seconds: float, trouble: Trouble | None = None) -> Answer:
+    """Call until it works, and tell `trouble` while it does not. The call must be harmless to repeat: an answer can be lost.
 
     Raises the last Retryable error once `limit_seconds` are over.
     """
-    patience = Patience(what, limit_seconds)
-    while True:
-        try:
-            return await call()
-        except Retryable as error:
-            await patience.after(error)
+    patience = Patience(what, limit_seconds, trouble)
+    try:
+        while True:
+            try:
+                answer = await call()
+            except Retryable as error:
+                await patience.after(error)
+            else:
+                patience.answered()
+                return answer
+    finally:
+        patience.over()

@@ -20,7 +20,7 @@ from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap, StoreL
 from resolvers.port import Resolver
 from resolvers.sighting import Batch, Position
 from streams.batch import Outcome, SourceBatch
-from streams.patience import patiently
+from streams.patience import Trouble, patiently
 from streams.recovery import Recovering
 
 log = structlog.get_logger(__name__)
@@ -103,11 +103,14 @@ class AppliedPositions:
     batch: by then the participants' records are acknowledged. So a crash repeats at most one batch, and loses none.
     """
 
-    def __init__(self, resolver: Resolver, log_name: str, recovery: Recovering, patience_seconds: float) -> None:
+    def __init__(
+        self, resolver: Resolver, log_name: str, recovery: Recovering, patience_seconds: float, trouble: Trouble | None = None
+    ) -> None:
         """`recovery` is begun where the resolver turns out to have lost writes."""
         self._resolver = resolver
         self._log = log_name
         self._recovery = recovery
+        self._trouble = trouble
         self._patience_seconds = patience_seconds
         self._progress: dict[int, Progress] = {}
 
@@ -133,7 +136,7 @@ class AppliedPositions:
             except KafkaError as error:
                 raise KafkaUnavailable(f"the bounds of {named(place)} can't be read: {error!r}") from error
 
-        position, committed, first, end = await patiently(ask, f"position of {named(place)}", self._patience_seconds)
+        position, committed, first, end = await patiently(ask, f"position of {named(place)}", self._patience_seconds, self._trouble)
         reachable(position.offset, first, end, place)
         if position.offset < committed:
             await self.lost(f"{named(place)} was applied up to {committed}, Redis knows of {position.offset}")
@@ -173,7 +176,7 @@ class AppliedPositions:
             if progress.stored == progress.acknowledged.offset:
                 return await self._look(place, progress)
             batch = Batch(self._log, place.partition, progress.stored, progress.acknowledged, ())
-            await patiently(lambda: self._resolver.apply(batch), f"confirming {named(place)}", self._patience_seconds)
+            await patiently(lambda: self._resolver.apply(batch), f"confirming {named(place)}", self._patience_seconds, self._trouble)
         except PositionGap as gap:
             return await self.overtaken(gap)
         except StoreLost as loss:
@@ -197,7 +200,7 @@ class AppliedPositions:
             return Outcome.DONE
         progress.looked = now
         what = f"position of {named(place)}"
-        position = await patiently(lambda: self._resolver.position(self._log, place.partition), what, self._patience_seconds)
+        position = await patiently(lambda: self._resolver.position(self._log, place.partition), what, self._patience_seconds, self._trouble)
         if position.offset < progress.stored:
             return await self.overtaken(PositionGap(place.partition, position.offset, progress.stored))
         return Outcome.DONE if position.offset == progress.stored else Outcome.OVERTAKEN

@@ -54,6 +54,7 @@ class ShardTurn(Job[Turn]):
 
     def __init__(self, publisher: ShardPublisher) -> None:
         super().__init__()
+        self.subject = f"shard {publisher.shard}"
         self.publisher = publisher
 
 

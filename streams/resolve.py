@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import structlog
 from aiokafka.structs import ConsumerRecord
 
-from resolvers.errors import PositionGap, Rejected
+from resolvers.errors import PositionGap, Rejected, StoreLost
 from resolvers.evidence import evidence_of
 from resolvers.port import Applied, Resolver
 from resolvers.rules import Rules
@@ -24,12 +25,26 @@ from streams.counters import Counters
 from streams.dead_letters import dead_letter
 from streams.events import Event, decode_event
 from streams.participants import participant_records
-from streams.patience import patiently
+from streams.patience import Trouble, patiently
+from streams.poison import Doubt, sifted
 from streams.portions import portions
 from streams.positions import AppliedPositions, Progress
 from streams.sender import Outgoing, Sender, send_all
 
 log = structlog.get_logger(__name__)
+
+
+Failure = tuple[ConsumerRecord, Exception]
+"""A record, and what happened when it was handled alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A record that is an event, and what the event says of who is who."""
+
+    record: ConsumerRecord
+    event: Event
+    evidence: Evidence
 
 
 class ResolveStage:
@@ -48,6 +63,7 @@ class ResolveStage:
         participants_topic: str,
         dead_letters_topic: str,
         patience_seconds: float,
+        trouble: Trouble | None = None,
     ) -> None:
         """`clock` gives epoch milliseconds; `dirty` is set when there may be something to publish."""
         self._rules = rules
@@ -60,52 +76,87 @@ class ResolveStage:
         self._participants_topic = participants_topic
         self._dead_letters_topic = dead_letters_topic
         self._patience_seconds = patience_seconds
+        self._trouble = trouble
+        self._reading = Doubt()
+        self._applying = Doubt()
 
     async def __call__(self, batch: SourceBatch) -> Outcome:
         """Apply a batch, and wait until all that came of it is acknowledged."""
         self._counters.add("events_read", count=len(batch.records))
-        events, outgoing = self._read(batch.records)
+        read, outgoing = self._read(batch.records)
         try:
-            outgoing += await self._apply(batch, events)
+            outgoing += await self._apply(batch, read)
         except PositionGap as gap:
-            log.info("someone else went ahead", partition=batch.place.partition, reason=str(gap))
+            return await self._positions.overtaken(gap)
+        except StoreLost as loss:
+            log.warning("redis has lost what it knew, starting over", partition=batch.place.partition, reason=str(loss))
             return Outcome.OVERTAKEN
         self._dirty.set()
         await send_all(self._sender, outgoing)
         return Outcome.DONE
 
-    def _read(self, records: Sequence[ConsumerRecord]) -> tuple[list[tuple[Event, Evidence]], list[Outgoing]]:
-        events: list[tuple[Event, Evidence]] = []
+    def _read(self, records: Sequence[ConsumerRecord]) -> tuple[list[Read], list[Outgoing]]:
+        read: list[Read] = []
         letters: list[Outgoing] = []
+        failed: list[Failure] = []
         for record in records:
             try:
                 event, evidence = read_event(self._rules, record.value)
             except Rejected as error:
-                self._counters.add("events_rejected")
-                letters.append(dead_letter(self._dead_letters_topic, record, error, self._clock(), source="events"))
-                continue
-            if evidence.sightings:
-                events.append((event, evidence))
+                letters.append(self._dead_letter(record, error))
+            except Exception as error:  # noqa: BLE001 - a record that nobody foresaw must not stop the others
+                failed.append((record, error))
             else:
-                self._counters.add("events_without_usable_identifier", event.source)
-        return events, letters
+                read.append(Read(record, event, evidence))
+        self._reading.weigh([error for _, error in failed], len(read))
+        useful = [one for one in read if one.evidence.sightings]
+        for one in read:
+            if not one.evidence.sightings:
+                self._counters.add("events_without_usable_identifier", one.event.source)
+        return useful, letters + self._given_up(failed)
 
-    async def _apply(self, batch: SourceBatch, events: Sequence[tuple[Event, Evidence]]) -> list[Outgoing]:
+    async def _apply(self, batch: SourceBatch, read: Sequence[Read]) -> list[Outgoing]:
+        """Apply what was read, portion by portion; gives the participants, and dead letters of what can't be applied."""
         progress = self._positions.progress(batch.place.partition)
-        written: list[Outgoing] = []
-        for portion in portions([evidence for _, evidence in events]):
+        written: list[tuple[int, Outgoing]] = []
+        failed: dict[int, Exception] = {}
+
+        async def work(portion: Sequence[tuple[int, Evidence]]) -> list[tuple[int, Outgoing]]:
             applied = await self._call(batch, progress, tuple(part for _, part in portion))
-            for (index, part), entity_ids in zip(portion, applied.entity_ids, strict=True):
-                written += participant_records(self._participants_topic, events[index][0], part, entity_ids)
-        self._counters.add("events_resolved", count=len(events))
-        return written
+            return [
+                (index, one)
+                for (index, part), entity_ids in zip(portion, applied.entity_ids, strict=True)
+                for one in participant_records(self._participants_topic, read[index].event, part, entity_ids)
+            ]
+
+        for portion in portions([one.evidence for one in read]):
+            answers, bad = await sifted(portion, work)
+            written += [one for answer in answers for one in answer]
+            failed |= {index: error for (index, _), error in bad}
+        if failed:
+            await self._call(batch, progress, ())  # a store that takes not even this is broken, whatever the record
+        if read:
+            self._applying.weigh(list(failed.values()), len(read) - len(failed))
+        self._counters.add("events_resolved", count=len(read) - len(failed))
+        letters = self._given_up([(read[index].record, error) for index, error in failed.items()])
+        return [one for index, one in written if index not in failed] + letters
+
+    def _given_up(self, failed: Sequence[Failure]) -> list[Outgoing]:
+        """Make dead letters of records that make the stage itself fail, and say so: each is a bug that someone should see."""
+        said = "a record makes the stage fail, it goes to the dead letters"
+        for record, error in failed:
+            log.warning(said, partition=record.partition, offset=record.offset, error=repr(error))
+        return [self._dead_letter(record, error, with_traceback=True) for record, error in failed]
+
+    def _dead_letter(self, record: ConsumerRecord, error: Exception, *, with_traceback: bool = False) -> Outgoing:
+        self._counters.add("events_rejected")
+        return dead_letter(self._dead_letters_topic, record, error, self._clock(), source="events", with_traceback=with_traceback)
 
     async def _call(self, batch: SourceBatch, progress: Progress, evidence: tuple[Evidence, ...]) -> Applied:
         """Join evidence; the stored position moves up to this batch's start, whose predecessors are acknowledged."""
         asked = Batch(self._positions.log, batch.place.partition, progress.stored, progress.acknowledged, evidence)
-        applied = await patiently(
-            lambda: self._resolver.apply(asked), f"applying events of partition {batch.place.partition}", self._patience_seconds
-        )
+        what = f"applying events of partition {batch.place.partition}"
+        applied = await patiently(lambda: self._resolver.apply(asked), what, self._patience_seconds, self._trouble)
         progress.stored = progress.acknowledged.offset
         return applied
 

@@ -28,6 +28,7 @@ from aiokafka.errors import (
 )
 
 from resolvers.errors import KafkaUnavailable, SettingsError
+from streams.patience import Trouble
 
 log = structlog.get_logger(__name__)
 
@@ -73,11 +74,18 @@ class Stoppable(Protocol):
 class Sender:
     """An idempotent producer that is replaced when it fails. Safe for concurrent use within one event loop."""
 
-    def __init__(self, make_producer: Callable[[], Awaitable[AIOKafkaProducer]], address: str, patience_seconds: float) -> None:
+    def __init__(
+        self,
+        make_producer: Callable[[], Awaitable[AIOKafkaProducer]],
+        address: str,
+        patience_seconds: float,
+        trouble: Trouble | None = None,
+    ) -> None:
         """`make_producer` gives a started producer; after `patience_seconds` without an acknowledgement `send` raises."""
         self._make_producer = make_producer
         self._address = address
         self._patience_seconds = patience_seconds
+        self._trouble = trouble
         self._producer: AIOKafkaProducer | None = None
         self._replacing = asyncio.Lock()
 
@@ -96,12 +104,22 @@ class Sender:
 
         Records of one partition keep their order. Raises KafkaUnavailable, or what Kafka refuses for good.
         """
+        if not records:
+            return []
+        call = object()
+        try:
+            return await self._send(records, call)
+        finally:
+            if self._trouble is not None:
+                self._trouble.over(call)
+
+    async def _send(self, records: Sequence[Outgoing], call: object) -> list[Outgoing]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_seconds
-        while records:
+        while True:
             producer = self._producer or await self._replace(None)
             try:
-                return await self._attempt(producer, records, deadline)
+                return await self._attempt(producer, records, deadline, call)
             except (KafkaError, TimeoutError) as error:
                 if not passing(error):
                     raise
@@ -109,10 +127,14 @@ class Sender:
                     asked = f"{len(records)} records within {self._patience_seconds:g} s"
                     raise KafkaUnavailable(f"Kafka at {self._address} did not acknowledge {asked}: {error!r}") from error
                 log.warning("kafka does not acknowledge, sending again", address=self._address, records=len(records), error=repr(error))
+                self._fails(call, error)
                 await self._replace(producer)
-        return []
 
-    async def _attempt(self, producer: AIOKafkaProducer, records: Sequence[Outgoing], deadline: float) -> list[Outgoing]:
+    def _fails(self, call: object, error: Exception) -> None:
+        if self._trouble is not None:
+            self._trouble.fails(call, "writing records", error)
+
+    async def _attempt(self, producer: AIOKafkaProducer, records: Sequence[Outgoing], deadline: float, call: object) -> list[Outgoing]:
         groups: dict[tuple[str, int], list[Outgoing]] = {}
         for index, record in enumerate(records):
             place = record.partition
@@ -122,13 +144,13 @@ class Sender:
             groups.setdefault((record.topic, place), []).append(record)
         sends = [asyncio.ensure_future(send_to(producer, topic, place, group)) for (topic, place), group in groups.items()]
         try:
-            await self._wait(sends, deadline)
+            await self._wait(sends, deadline, call)
         finally:
             for send in sends:
                 send.cancel()
         return [record for send in sends for record in send.result()]
 
-    async def _wait(self, sends: Iterable[asyncio.Future[list[Outgoing]]], deadline: float) -> None:
+    async def _wait(self, sends: Iterable[asyncio.Future[list[Outgoing]]], deadline: float, call: object) -> None:
         """Wait for every send, saying so while Kafka does not answer. Raises the first error, or TimeoutError."""
         loop, pending = asyncio.get_running_loop(), set(sends)
         while pending:
@@ -140,6 +162,7 @@ class Sender:
                 send.result()
             if not done:
                 log.warning("kafka does not acknowledge yet, waiting", address=self._address, giving_up_in_seconds=round(left))
+                self._fails(call, TimeoutError(f"Kafka at {self._address} does not acknowledge yet"))
 
     async def _replace(self, failed: AIOKafkaProducer | None) -> AIOKafkaProducer:
         async with self._replacing:

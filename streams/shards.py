@@ -21,7 +21,7 @@ from resolvers.errors import KafkaUnavailable, Retryable, StoreLost
 from resolvers.port import Resolver
 from streams.assignment import NOWHERE, Assignment, Held
 from streams.batch import Channel
-from streams.patience import Patience, patiently
+from streams.patience import Patience, Trouble, patiently
 from streams.publish import ShardPublisher, ShardTurn, Turn
 from streams.sender import ended
 from streams.source import ALIVE_SECONDS, Deadline, polled
@@ -110,9 +110,14 @@ class ShardSource(Service):
         *,
         revoke_seconds: float,
         patience_seconds: float,
+        trouble: Trouble | None = None,
+        recovering: Callable[[str], None] = lambda _: None,
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
-        """`make_consumer` gives a started consumer with a group; `dirty` is set when there may be something to tell."""
+        """`make_consumer` gives a started consumer with a group; `dirty` is set when there may be something to tell.
+
+        `recovering` is told what a recovery waits for, and with an empty text that there is none.
+        """
         super().__init__(**kwargs)
         self._topic = topic
         self._resolver = resolver
@@ -124,9 +129,16 @@ class ShardSource(Service):
         self._dirty = dirty
         self._revoke_seconds = revoke_seconds
         self._patience_seconds = patience_seconds
+        self._trouble = trouble
+        self._recovering = recovering
         self._consumer: AIOKafkaConsumer | None = None
         self._assignment: Assignment | None = None
         self._wakes: set[asyncio.Event] = set()
+
+    @property
+    def places(self) -> list[int]:
+        """Name the shards held now."""
+        return [place.partition for place in self._assignment.places] if self._assignment is not None else []
 
     async def on_start(self) -> None:
         """Join the group; shards arrive in the background."""
@@ -170,10 +182,11 @@ class ShardSource(Service):
         while not self.should_stop:
             pause = SWEEP_IDLE_SECONDS
             with contextlib.suppress(StoreLost):  # the shards notice it too, and begin the recovery
-                backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds)
+                backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds, self._trouble)
+                self._recovering(f"{backlog.recovering} shards wait for the logs, or read their topics" if backlog.recovering else "")
                 pause = FIRST_IDLE_SECONDS if backlog.sweeps else SWEEP_IDLE_SECONDS
                 if backlog.sweeps and (backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):
-                    await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds)
+                    await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds, self._trouble)
                     self._dirty.set()
                     held_back = 0.0
             held_back += pause
@@ -211,15 +224,21 @@ class ShardSource(Service):
 
     async def _turn(self, held: Held, publisher: ShardPublisher) -> Turn | None:
         """Have the agent do one turn, again while Kafka or Redis does not answer. None when the shard is given up."""
-        patience = Patience(f"publishing shard {publisher.shard}", self._patience_seconds)
-        while not held.given_up.is_set():
-            turn = ShardTurn(publisher)
-            await self._channel.put(turn)
-            try:
-                return await turn.result()
-            except Retryable as error:
-                await held.interruptible(patience.after(error))
-        return None
+        patience = Patience(f"publishing shard {publisher.shard}", self._patience_seconds, self._trouble)
+        try:
+            while not held.given_up.is_set():
+                turn = ShardTurn(publisher)
+                await self._channel.put(turn)
+                try:
+                    taken = await turn.result()
+                except Retryable as error:
+                    await held.interruptible(patience.after(error))
+                else:
+                    patience.answered()
+                    return taken
+            return None
+        finally:
+            patience.over()
 
 
 async def woken(wake: asyncio.Event, seconds: float) -> None:

@@ -76,6 +76,11 @@ class Source(Service):
         self._consumer: AIOKafkaConsumer | None = None
         self._assignment: Assignment | None = None
 
+    @property
+    def places(self) -> list[int]:
+        """Name the partitions held now."""
+        return [place.partition for place in self._assignment.places] if self._assignment is not None else []
+
     async def on_start(self) -> None:
         """Join the group; partitions arrive in the background."""
         self._consumer = await self._make_consumer()

@@ -7,7 +7,7 @@ Neighbours: `publish` asks for it in a recovery; the resolver takes what is read
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import blake2b
 from uuid import uuid4
 
@@ -38,8 +38,12 @@ STALLED_POLLS = 30
 class ToldTopics:
     """The output topics of one space, by shard."""
 
-    def __init__(self, settings: Settings, resolver: Resolver, patience_seconds: float) -> None:
+    def __init__(
+        self, settings: Settings, resolver: Resolver, patience_seconds: float, progressed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`progressed` is called now and then while a long reading gets on."""
         self._settings = settings
+        self._progressed = progressed
         self._resolver = resolver
         self._patience_seconds = patience_seconds
 
@@ -58,7 +62,7 @@ class ToldTopics:
         records = TAIL_RECORDS
         while True:
             start = max(first, end - records)
-            versions = [version_of(record.value) async for record in _from(consumer, place, start, end)]
+            versions = [version_of(record.value) async for record in self._from(consumer, place, start, end)]
             if any(versions) or start == first:
                 return max(versions, default=0)
             records *= 10
@@ -81,9 +85,9 @@ class ToldTopics:
     async def _read_topic(self, consumer: AIOKafkaConsumer, word: str, place: TopicPartition, reader: str) -> int:
         """Go over a partition twice: once for where each key was written last, once for these records."""
         first, end = await _bounds(consumer, place)
-        last = {key_mark(record.key): record.offset async for record in _from(consumer, place, first, end)}
+        last = {key_mark(record.key): record.offset async for record in self._from(consumer, place, first, end)}
         chunk, size = list[ToldRecord](), 0
-        async for record in _from(consumer, place, first, end):
+        async for record in self._from(consumer, place, first, end):
             if last[key_mark(record.key)] != record.offset:
                 continue
             told = told_record(word, record)
@@ -107,6 +111,23 @@ class ToldTopics:
         consumer.assign(places)
         consumer.pause(*places)
         return consumer
+
+    async def _from(self, consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
+        """Give the committed records of a partition between two offsets. Raises KafkaUnavailable when Kafka stalls."""
+        consumer.seek(place, start)
+        consumer.resume(place)
+        stalled = 0
+        try:
+            while (at := await consumer.position(place)) < end:
+                for record in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, []):
+                    if record.offset < end:
+                        yield record
+                self._progressed()
+                stalled = stalled + 1 if await consumer.position(place) == at else 0
+                if stalled >= STALLED_POLLS:
+                    raise KafkaUnavailable(f"Kafka gives nothing of {place.topic}, partition {place.partition} from offset {at} on")
+        finally:
+            consumer.pause(place)
 
 
 def key_mark(key: bytes | None) -> int:
@@ -137,20 +158,3 @@ def version_of(value: bytes | None) -> int:
 async def _bounds(consumer: AIOKafkaConsumer, place: TopicPartition) -> tuple[int, int]:
     first, end = await consumer.beginning_offsets([place]), await consumer.end_offsets([place])
     return int(first[place]), int(end[place])
-
-
-async def _from(consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
-    """Give the committed records of a partition between two offsets. Raises KafkaUnavailable when Kafka stalls."""
-    consumer.seek(place, start)
-    consumer.resume(place)
-    stalled = 0
-    try:
-        while (at := await consumer.position(place)) < end:
-            for record in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, []):
-                if record.offset < end:
-                    yield record
-            stalled = stalled + 1 if await consumer.position(place) == at else 0
-            if stalled >= STALLED_POLLS:
-                raise KafkaUnavailable(f"Kafka gives nothing of {place.topic}, partition {place.partition} from offset {at} on")
-    finally:
-        consumer.pause(place)

@@ -24,6 +24,7 @@ local function wait_for(ends)
 end
 
 if began then
+  if word == 'waiting' then redis.call('HINCRBY', META, 'recoveries', 1) end
   for each = 0, tonumber(redis.call('HGET', META, 'shards')) - 1 do redis.call('HSET', RECOVERY, each, word) end
 end
 local noticed = shard ~= '' and behind(shard, tonumber(ARGV[4]))

@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from resolvers.errors import StackError
@@ -17,6 +18,8 @@ from streams.stack.ports import LOOPBACK, answers, free_ports, require_free
 from streams.stack.process import ServerProcess
 
 _STOP_PATIENCE_SECONDS = 20.0
+SESSION_MS = 9_000
+HEARTBEAT_MS = 2_000
 _LOG4J = Path(__file__).with_name("log4j2.xml")
 
 # One line per choice that is not the default; what stands here is for one node on one machine, not for production.
@@ -24,10 +27,10 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},{behind}CONTROLLER://{host}:{controller_port}
+advertised.listeners={advertised}PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 message.max.bytes=10485760
@@ -48,13 +51,26 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+broker.session.timeout.ms={session_ms}
+broker.heartbeat.interval.ms={heartbeat_ms}
 """
 
 
-class KafkaServer:
-    """A Kafka on a loopback port with its data under one directory."""
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """A second listener, on `port`, for clients that come through a proxy on `advertised_port`."""
 
-    def __init__(self, directory: Path, port: int, heap_mebibytes: int) -> None:
+    port: int
+    advertised_port: int
+
+
+class KafkaServer:
+    """A Kafka on a loopback port with its data under one directory, and on a second one for a proxy if there is one."""
+
+    def __init__(
+        self, directory: Path, port: int, heap_mebibytes: int, proxied: Proxied | None = None, *, session_ms: int = SESSION_MS
+    ) -> None:
+        """`session_ms` is how long a broker that was killed is taken for alive, and so cannot come back."""
         self._directory = directory
         self._data = directory / "data"
         self._properties = directory / "server.properties"
@@ -62,6 +78,8 @@ class KafkaServer:
         self._version_file = directory / "version"
         self._port_file = directory / "port"
         self._heap_mebibytes = heap_mebibytes
+        self._proxied = proxied
+        self._session_ms = session_ms
         self.port = port
         self.process = ServerProcess("Kafka", directory, self._properties)
 
@@ -103,16 +121,21 @@ class KafkaServer:
     def _prepare(self, program: str, jars: Path, report: Callable[[str], None]) -> None:
         """Write the configuration and, the first time, format the data directory."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        (controller_port,) = free_ports(1)
-        self._properties.write_text(
-            _PROPERTIES.format(host=LOOPBACK, port=self.port, controller_port=controller_port, data=self._data), encoding="utf-8"
-        )
+        self._properties.write_text(self._configuration(), encoding="utf-8")
         self._port_file.write_text(f"{self.port}\n")
         if (self._data / "meta.properties").exists():
             self._check_version(report)
         else:
             self._format(program, jars)
         self._version_file.write_text(f"{kafka_version()}\n")
+
+    def _configuration(self) -> str:
+        (controller_port,) = free_ports(1)
+        behind = f"PROXIED://{LOOPBACK}:{self._proxied.port}," if self._proxied else ""
+        advertised = f"PROXIED://{LOOPBACK}:{self._proxied.advertised_port}," if self._proxied else ""
+        numbers = {"port": self.port, "controller_port": controller_port, "session_ms": self._session_ms}
+        numbers["heartbeat_ms"] = min(HEARTBEAT_MS, self._session_ms // 4)
+        return _PROPERTIES.format(host=LOOPBACK, **numbers, behind=behind, advertised=advertised, data=self._data)
 
     def _check_version(self, report: Callable[[str], None]) -> None:
         """Say so when another version wrote the data; refuse data of a newer one, which this one cannot read."""

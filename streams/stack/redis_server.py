@@ -47,6 +47,11 @@ class RedisServer:
         """The address for clients."""
         return f"redis://{LOOPBACK}:{self.port}/0"
 
+    @property
+    def data(self) -> Path:
+        """The directory of its data: the append-only file."""
+        return self._data
+
     def require_port(self) -> None:
         """Raise unless the port is free or ours; a running server on another port than asked for is an error too."""
         if self.process.pid() is None:

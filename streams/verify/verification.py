@@ -64,7 +64,7 @@ class _Verification:
         ends, waiting = await self._settle(time.monotonic() + wait_seconds)
         dump = await read_dump(self._redis, self._settings.space)
         expected = self._gathered.expected()
-        topics = Topics(expected, tombstones=self._settings.outputs.tombstones)
+        topics = Topics(expected, tombstones=self._settings.outputs.tombstones, recovered=int(dump.meta.get("recoveries", 0)) > 0)
         differences = [*self._truncated(), *await self._read_topics(topics)]
         if not waiting and (await self._log.ends() != ends or await self._behind()):
             waiting = ["events or changes arrived while this was read: verify again when nothing moves"]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import faust
 import pytest
+from aiokafka.structs import TopicPartition
 
-from streams.batch import Job, JobChannel, handle
+from streams.batch import Job, JobChannel, SourceBatch, handle
 
 
 class Doubling(Job[int]):
@@ -20,12 +22,32 @@ async def double(job: Doubling) -> int:
     return job.number * 2
 
 
-@pytest.fixture
-async def channel() -> JobChannel:
+class Watching:
+    """Remembers what became of jobs, by their numbers."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int]] = []
+
+    def queued(self, job: Job[Any]) -> None:
+        self.seen.append(("queued", cast("Doubling", job).number))
+
+    def begun(self, job: Job[Any]) -> None:
+        self.seen.append(("begun", cast("Doubling", job).number))
+
+    def ended(self, job: Job[Any]) -> None:
+        self.seen.append(("ended", cast("Doubling", job).number))
+
+
+def app_of_a_test() -> faust.App:
     app = faust.App("test", autodiscover=False, web_enabled=False)
     app.loop = asyncio.get_running_loop()
     app.finalize()
-    return JobChannel(app)
+    return app
+
+
+@pytest.fixture
+async def channel() -> JobChannel:
+    return JobChannel(app_of_a_test())
 
 
 async def test_jobs_reach_an_agent_though_faust_has_paused_its_channels(channel: JobChannel) -> None:
@@ -60,3 +82,22 @@ async def test_an_unexpected_error_goes_to_whoever_waits_and_the_agent_lives_on(
         await bad.result()
     assert await good.result() == 2
     agent.cancel()
+
+
+async def test_jobs_are_seen_to_come_and_go_also_when_they_fail() -> None:
+    watch = Watching()
+    channel = JobChannel(app_of_a_test(), watch=watch)
+    good, bad = Doubling(1), Doubling(-1)
+    await channel.put(good)
+    await cast("JobChannel", channel.clone()).put(bad)
+    agent = asyncio.ensure_future(handle(double, channel.clone(is_iterator=True), watch))
+    await good.result()
+    with pytest.raises(ValueError, match="below zero"):
+        await bad.result()
+    expected = [("queued", 1), ("queued", -1), ("begun", 1), ("ended", 1), ("begun", -1), ("ended", -1)]
+    assert watch.seen == expected
+    agent.cancel()
+
+
+async def test_a_batch_says_where_it_is_from() -> None:
+    assert SourceBatch(TopicPartition("nexus.events", 3), 0, []).subject == "nexus.events, partition 3"

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
 from aiokafka.structs import TopicPartition
 
 from resolvers.errors import Rejected
-from streams.dead_letters import REASON_CHARACTERS, TRACEBACK_BYTES, dead_letter, reason_of
+from streams.counters import Counters
+from streams.dead_letters import REASON_CHARACTERS, TRACEBACK_BYTES, count_dead_letters, dead_letter, reason_of
 from tests.kafka_fakes import record
 
 
@@ -15,6 +20,7 @@ def test_the_bytes_stay_and_the_headers_say_why() -> None:
         "source-topic": b"raw.crm",
         "source-partition": b"3",
         "source-offset": b"12",
+        "source-timestamp": b"1700000000000",
         "source": b"crm",
         "adapter": b"mapping",
         "error": b"no time",
@@ -45,3 +51,20 @@ def test_a_reason_is_one_line_and_never_empty() -> None:
 
 def test_a_reason_that_is_no_text_does_not_hurt() -> None:
     assert dict(dead_letter("d", record(b"a"), Rejected("lone \ud800"), 0).headers)["error"] == b"lone ?"
+
+
+class Arrived:
+    """A stream of the dead-letters topic, as Faust gives it to an agent."""
+
+    def __init__(self, headers: Sequence[dict[str, bytes]]) -> None:
+        self.headers = headers
+
+    async def events(self) -> AsyncIterator[Any]:
+        for one in self.headers:
+            yield SimpleNamespace(headers=one)
+
+
+async def test_letters_are_counted_and_receipts_are_not() -> None:
+    counters = Counters()
+    await count_dead_letters(counters, Arrived([{"source": b"crm", "error": b"no time"}, {"receipt": b"replayed", "letter": b"0:1"}]))
+    assert counters.reasons() == {("crm", "no time"): 1}

@@ -45,8 +45,9 @@ class Spoilt:
         told = {"id": f"{key}:{version}:{line}", "entity_id": key, "kind": kind, "data": data}
         self.topics.put("timeline", key, told, self.record("timeline", key)[0].partition, version)
 
-    def kinds(self, *, tombstones: bool = False) -> set[str]:
-        return {one.kind for one in compare_topics(self.expected, self.topics.topics, SHARDS, tombstones=tombstones)}
+    def kinds(self, *, tombstones: bool = False, recovered: bool = False) -> set[str]:
+        found = compare_topics(self.expected, self.topics.topics, SHARDS, tombstones=tombstones, recovered=recovered)
+        return {one.kind for one in found}
 
 
 def stale_trait(spoilt: Spoilt) -> None:
@@ -256,6 +257,16 @@ def test_a_participant_may_name_an_id_that_ended() -> None:
     merged(spoilt, spoilt.ann)
     spoilt.say("participants", "crm:e2:0", entity_id=ended_id(spoilt))
     assert spoilt.kinds() == set()
+
+
+@pytest.mark.parametrize(("recovered", "found"), [(False, {"participants.entity"}), (True, set())])
+def test_only_the_last_record_of_a_participant_counts_after_a_loss(recovered: bool, found: set[str]) -> None:
+    spoilt = Spoilt()
+    right = spoilt.record("participants", "crm:e2:0")[1]["entity_id"]
+    spoilt.say("participants", "crm:e2:0", entity_id=STRANGER)
+    assert "participants.entity" in spoilt.kinds(recovered=recovered)
+    spoilt.say("participants", "crm:e2:0", entity_id=right)
+    assert spoilt.kinds(recovered=recovered) == found
 
 
 def test_ended_ids_are_tombstones_where_the_settings_say_so() -> None:
