@@ -2,12 +2,17 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-stack demo test lint types bench docs-check up down clean
+.PHONY: help install install-stack demo test lint types bench chaos docs-check up down clean
 
 BIN := .venv/bin
 STARTED := $(shell date +%s)
 # What pytest is given: make test ARGS="-k founder"
 ARGS ?=
+# What chaos is given: make chaos ROUNDS=100 SEED=7 KINDS=freeze,net-cut REPORT=report.json
+ROUNDS ?= 20
+SEED ?=
+KINDS ?=
+REPORT ?=
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' $(MAKEFILE_LIST)
@@ -32,6 +37,10 @@ types: install ## check types with mypy --strict
 
 bench: install-stack ## measure events per second, end to end and by stage
 	@scripts/timed "make bench" $(STARTED) $(BIN)/nexus bench
+
+chaos: install-stack ## break a pipeline at random and judge it: ROUNDS=20 SEED= KINDS= REPORT=
+	@scripts/timed "make chaos" $(STARTED) $(BIN)/python -m tests.chaos --rounds $(ROUNDS) \
+		$(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS)) $(if $(REPORT),--report $(REPORT))
 
 docs-check: install ## check that documents link to files that exist and name every dependency
 	@$(BIN)/python -m pytest tests/unit/test_documents.py

@@ -8,7 +8,10 @@ from typing import Any
 from resolvers.entity import MembershipView, entity_document, identifier_document, membership_document, merged_document
 from resolvers.port import OutputRecord
 from resolvers.redis_rows import Rows, entity_type_of, read_membership
-from resolvers.timeline import changes, ending, joinings, membership_changes, timeline_record
+from resolvers.timeline import changes, ending, joinings, membership_changes, timeline_record, untold
+
+GOES_ON = 2
+"""Said of an entity that was told in the round before, but for some of its merges."""
 
 
 def compose(rows: Rows, taken: Iterable[list[Any]]) -> Iterator[OutputRecord]:
@@ -33,7 +36,8 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
             view = rows.entity(digest, row)
             old = rows.told(view, row, traits) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
-            told = list(changes(old, view, rows.merges(notes, b"+")))
+            merges = rows.merges(notes, b"+")
+            told = list(changes(old, view, merges if had == GOES_ON else untold(old, merges)))
         case b"gone":
             entity_type, survivor = entity_type_of(row[2]), rows.entity_id(row[1], row[2])
             entity_id = rows.entity_id(digest, row[2])

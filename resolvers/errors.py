@@ -52,7 +52,10 @@ class PositionGap(NexusError):  # noqa: N818
     """A batch does not start where the partition's applied evidence ends; nothing was written."""
 
     def __init__(self, partition: int, expected: int, got: int) -> None:
-        super().__init__(f"partition {partition}: a batch starts at {got}, but Redis has applied up to {expected}")
+        said = f"a batch starts at {got}, but Redis has applied up to {expected}"
+        if expected == got:
+            said = f"what was applied from {got} on is not what Redis has"
+        super().__init__(f"partition {partition}: {said}")
         self.partition = partition
         self.expected = expected
         self.got = got

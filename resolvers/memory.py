@@ -31,7 +31,7 @@ from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting, Usable
-from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record
+from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record, untold
 from resolvers.told import told_view
 
 Views = dict[str, EntityView | MembershipView]
@@ -81,6 +81,7 @@ class MemoryResolver:
         self._links: dict[bytes, Link] = {}
         self._memberships: dict[tuple[bytes, bytes], set[tuple[Fact, bool]]] = {}
         self._positions: dict[tuple[str, int], Position] = {}
+        self._marks: dict[tuple[str, int], str] = {}
         self._issued: dict[str, str] = {}
         self._told: dict[tuple[str, str], dict[str, Any]] = {}
         self._told_views: Views = {}
@@ -103,9 +104,11 @@ class MemoryResolver:
 
     async def apply(self, batch: Batch) -> Applied:
         """Join a batch's evidence, sighting by sighting."""
-        expected = await self.position(batch.log, batch.partition)
-        if batch.start != expected.offset:
+        expected, place = await self.position(batch.log, batch.partition), (batch.log, batch.partition)
+        last = self._marks.get(place, "")
+        if not (batch.mark and batch.mark == last) and (batch.start != expected.offset or (batch.after and batch.after != last)):
             raise PositionGap(batch.partition, expected.offset, batch.start)
+        self._marks[place] = batch.mark
         for evidence in batch.evidence:
             self._join(evidence)
         self._positions[batch.log, batch.partition] = batch.end
@@ -252,7 +255,8 @@ class MemoryResolver:
         if topic == "memberships":
             told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view))
         elif isinstance(view, EntityView):
-            told = changes(cast("EntityView | None", before), view, merges)
+            old = cast("EntityView | None", before)
+            told = changes(old, view, untold(old, merges))
         elif topic == "entities" and document:
             told = [*joinings(merges), ending(document["merged_into"])]
         for change in told:

@@ -111,7 +111,8 @@ class Resolver(Protocol):
     async def apply(self, batch: Batch) -> Applied:
         """Join a batch's evidence and move the position, in one atomic step; again is harmless.
 
-        Raises PositionGap when the batch does not start at the stored position, in which case nothing was written.
+        Raises PositionGap when the batch does not start at the stored position, or when the partition's last call was
+        not the one that it comes `after`; then nothing was written.
         """
 
     async def pending(self, shard: int, told: int) -> Round | None:

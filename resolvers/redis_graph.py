@@ -139,7 +139,7 @@ class RedisResolver:
         """Apply a batch in one script call."""
         packed = _pack([self._evidence(one) for one in batch.evidence])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
-        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs)
+        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs, batch.after, batch.mark)
         if word is Reply.GAP:
             raise PositionGap(batch.partition, int(rest[0]), batch.start)
         digests, at, ids = rest[0], 0, []

@@ -75,10 +75,16 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive evidence of one partition of one log. `start` must be the stored offset; `end` becomes it."""
+    """Consecutive evidence of one partition of one log. `start` must be the stored offset; `end` becomes it.
+
+    `mark` names this call, `after` the caller's call before it; without one the call is the first after the position was
+    read. The position moves only when effects are acknowledged, so it alone does not show a call that was lost.
+    """
 
     log: str
     partition: int
     start: int
     end: Position
     evidence: tuple[Evidence, ...]
+    after: str = ""
+    mark: str = ""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView
+from resolvers.identifier import founder_of
 from resolvers.instant import write_instant
 
 NOBODY = Fact(0, "", "")
@@ -42,6 +43,12 @@ def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = (
     yield from joinings(merges)
     yield from _identifier_changes(old, new)
     yield from _trait_changes(old, new)
+
+
+def untold(old: EntityView | None, merges: Sequence[Merge]) -> list[Merge]:
+    """Leave out an id whose founding identifier the entity was told to have: it came and went between two rounds."""
+    had = {seen.digest for seen in old.identifiers} if old else set()
+    return [merge for merge in merges if founder_of(merge.absorbed_id) not in had]
 
 
 def joinings(merges: Sequence[Merge]) -> Iterator[Change]:

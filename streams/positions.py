@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import uuid4
 from zlib import crc32
 
 import structlog
@@ -18,7 +19,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap, StoreLost
 from resolvers.port import Resolver
-from resolvers.sighting import Batch, Position
+from resolvers.sighting import Batch, Evidence, Position
 from streams.batch import Outcome, SourceBatch
 from streams.patience import Trouble, patiently
 from streams.recovery import Recovering
@@ -95,6 +96,17 @@ class Progress:
     committed: float = 0.0
     """When Kafka was last told the position."""
 
+    mark: str = ""
+    """Names the last call that was applied; empty before the first."""
+
+    def batch(self, log: str, partition: int, evidence: tuple[Evidence, ...] = ()) -> Batch:
+        """Make the next call: it moves the stored position to what is acknowledged."""
+        return Batch(log, partition, self.stored, self.acknowledged, evidence, self.mark, uuid4().hex)
+
+    def applied(self, batch: Batch) -> None:
+        """Note that a call was applied."""
+        self.stored, self.mark = batch.end.offset, batch.mark
+
 
 class AppliedPositions:
     """Positions that the resolver moves in the same step in which it applies evidence.
@@ -130,9 +142,10 @@ class AppliedPositions:
         """
 
         async def ask() -> tuple[Position, int, int, int]:
-            position = await self._resolver.position(self._log, place.partition)
-            try:
-                return position, int(await consumer.committed(place) or 0), *(await bounds(consumer, place))
+            try:  # Kafka is told a position after Redis, so it is asked before
+                committed = int(await consumer.committed(place) or 0)
+                position = await self._resolver.position(self._log, place.partition)
+                return position, committed, *(await bounds(consumer, place))
             except KafkaError as error:
                 raise KafkaUnavailable(f"the bounds of {named(place)} can't be read: {error!r}") from error
 
@@ -175,14 +188,14 @@ class AppliedPositions:
         try:
             if progress.stored == progress.acknowledged.offset:
                 return await self._look(place, progress)
-            batch = Batch(self._log, place.partition, progress.stored, progress.acknowledged, ())
+            batch = progress.batch(self._log, place.partition)
             await patiently(lambda: self._resolver.apply(batch), f"confirming {named(place)}", self._patience_seconds, self._trouble)
         except PositionGap as gap:
             return await self.overtaken(gap)
         except StoreLost as loss:
             log.warning("redis has lost what it knew, starting over", partition=named(place), reason=str(loss))
             return Outcome.OVERTAKEN
-        progress.stored = progress.acknowledged.offset
+        progress.applied(batch)
         await commit(consumer, place, progress.stored)
         return Outcome.DONE
 
@@ -191,7 +204,7 @@ class AppliedPositions:
         if gap.expected < gap.got:
             await self.lost(str(gap))
         else:
-            log.info("someone else went ahead", log=self._log, reason=str(gap))
+            log.info("someone else went ahead, or the last batch was lost; reading the position again", log=self._log, reason=str(gap))
         return Outcome.OVERTAKEN
 
     async def _look(self, place: TopicPartition, progress: Progress) -> Outcome:

@@ -19,7 +19,7 @@ from resolvers.errors import PositionGap, Rejected, StoreLost
 from resolvers.evidence import evidence_of
 from resolvers.port import Applied, Resolver
 from resolvers.rules import Rules
-from resolvers.sighting import Batch, Evidence
+from resolvers.sighting import Evidence
 from streams.batch import Outcome, SourceBatch
 from streams.counters import Counters
 from streams.dead_letters import dead_letter
@@ -154,10 +154,10 @@ class ResolveStage:
 
     async def _call(self, batch: SourceBatch, progress: Progress, evidence: tuple[Evidence, ...]) -> Applied:
         """Join evidence; the stored position moves up to this batch's start, whose predecessors are acknowledged."""
-        asked = Batch(self._positions.log, batch.place.partition, progress.stored, progress.acknowledged, evidence)
+        asked = progress.batch(self._positions.log, batch.place.partition, evidence)
         what = f"applying events of partition {batch.place.partition}"
         applied = await patiently(lambda: self._resolver.apply(asked), what, self._patience_seconds, self._trouble)
-        progress.stored = progress.acknowledged.offset
+        progress.applied(asked)
         return applied
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from resolvers.port import OutputRecord, Waiting, Resolver, Round
+from resolvers.port import OutputRecord, Resolver, Round, Waiting
 from tests.histories import Documents, written
 
 

@@ -7,7 +7,8 @@
 --          {link digest, participant, {{identifier digest, type code, value}, ... centre first},
 --           {{trait, JSON}, ...}, {{state, value}, ...}} and a membership {sighting, sighting, role, ended 0|1}
 -- ARGV[5]  hub rules, msgpack: {{type code, code of the type that is counted}, ...}
--- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order} | {'GAP', stored offset} | {'LOST'}
+-- ARGV[6]  mark of the call that this one comes after, '' for the first        ARGV[7]  mark of this call
+-- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order} | {'GAP', stored offset} another offset or mark | {'LOST'}
 --
 -- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept.
 -- Keeps    The batch, what it made dirty and the position are written in one step, or nothing is.
@@ -18,7 +19,10 @@ buckets, shards = tonumber(buckets), tonumber(shards)
 
 local stored = redis.call('HGET', BASE .. ':pos', ARGV[1])
 local offset = stored and string.match(stored, '^(%d+):') or '0'
-if offset ~= ARGV[2] then return { 'GAP', offset } end
+local last = redis.call('HGET', BASE .. ':marks', ARGV[1]) or ''
+if ARGV[7] == '' or ARGV[7] ~= last then -- else it is this call again, whose answer was lost
+  if offset ~= ARGV[2] or (ARGV[6] ~= '' and ARGV[6] ~= last) then return { 'GAP', offset } end
+end
 
 local batch = cmsgpack.unpack(ARGV[4])
 local hub_of = {}
@@ -236,4 +240,5 @@ for _, o in ipairs(observations) do redis.call('ZADD', BASE .. ':o:' .. o[1], o[
 for _, t in ipairs(together) do remember(t[1], t[2]) end
 flush()
 redis.call('HSET', BASE .. ':pos', ARGV[1], ARGV[3])
+redis.call('HSET', BASE .. ':marks', ARGV[1], ARGV[7])
 return { 'OK', table.concat(founders) }

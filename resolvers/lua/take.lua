@@ -7,7 +7,7 @@
 --          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
 --          | {'UNREAD'} the shard's topics must be read first
 --          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}} where a row is
---          {'e', digest, had 0|1, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
+--          {'e', digest, had 0|1|2 but for some merges, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
 --
 -- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
@@ -55,7 +55,7 @@ local function as_told(digest)
   local p = part(find(n))
   if p.founder ~= n.id then return '' end
   traits_of(p)
-  return cmsgpack.pack({ pack_part(p), p.traits_raw })
+  return cmsgpack.pack({ pack_part(p), p.traits_raw, 1 })
 end
 
 local function unknown(kind, digest)
@@ -79,18 +79,19 @@ local function row_of(key, told, noted)
   elseif kind == 'm' then
     return { 'm', told, membership_row(digest) }
   end
-  local old, traits = {}, ''
+  local old, traits, had = {}, '', 0
   if told ~= '' then
     local was = cmsgpack.unpack(told)
     local types, at = select(7, struct.unpack(PART, was[1]))
     old, traits = nodes_in(string.sub(was[1], at + types * 6)), was[2]
+    had = was[3] and 2 or 1
   end
   local n = node_of(digest)
   local p = n and part(find(n))
   if p and p.founder == n.id and cut(p) then cuts[#cuts + 1] = p end
   local row = entity_row(digest, old)
   if row[7] then read = read + 200 * #row[7] + #row[6] end
-  return { 'e', digest, told ~= '' and 1 or 0, traits, note_rows(noted), row }
+  return { 'e', digest, had, traits, note_rows(noted), row }
 end
 
 while #taken < limit and read < budget do

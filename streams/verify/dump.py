@@ -163,6 +163,7 @@ _READERS: dict[str, Reader] = {
     "names": _names,
     "codes": _codes,
     "pos": _positions,
+    "marks": lambda *_: None,  # of workers, for workers
     "n": _paged("nodes", parse_node),
     "v": _paged("values", text),
     "V": _paged("values", text),

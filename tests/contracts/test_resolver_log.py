@@ -76,3 +76,19 @@ async def test_the_reply_names_every_usable_participant_in_order(resolver: Resol
     )
     (first, shop), nobody, (again,) = applied.entity_ids
     assert (first, shop[:4], nobody) == (again, "grp_", ())
+
+
+async def test_a_call_that_was_lost_while_the_position_stayed_is_noticed(resolver: Resolver) -> None:
+    await resolver.apply(Batch("events", 0, 0, Position(), (), mark="first"))
+    with pytest.raises(PositionGap):
+        await resolver.apply(Batch("events", 0, 0, Position(5, 1), (), after="another", mark="second"))
+    assert await resolver.position("events", 0) == Position()
+    await resolver.apply(Batch("events", 0, 0, Position(5, 1), (), after="first", mark="second"))
+    assert await resolver.position("events", 0) == Position(5, 1)
+
+
+async def test_a_call_whose_answer_was_lost_may_be_made_again(resolver: Resolver) -> None:
+    for _ in range(2):
+        await resolver.apply(Batch("events", 0, 0, Position(5, 1), (), mark="only"))
+    with pytest.raises(PositionGap):
+        await resolver.apply(Batch("events", 0, 0, Position(5, 1), (), mark="a later worker"))

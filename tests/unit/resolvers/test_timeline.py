@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
-from resolvers.identifier import Identifier
-from resolvers.timeline import Change, Merge, changes, ending, membership_changes, timeline_record
+from resolvers.identifier import Identifier, entity_id
+from resolvers.timeline import Change, Merge, changes, ending, membership_changes, timeline_record, untold
 
 E1, E2 = Fact(1_000, "crm", "e1"), Fact(2_000, "web", "e2")
 EMAIL = SeenIdentifier(Identifier("person", "email", "a@b.example"), b"1" * 16, 1_000, 0, E1)
@@ -109,3 +109,10 @@ def test_a_record_names_the_entity_and_the_event() -> None:
 def test_a_change_without_an_event_says_so() -> None:
     found = timeline_record("per_a", "person", ending("per_b"))
     assert (found["event_id"], found["source"]) == (None, None)
+
+
+def test_an_id_that_came_and_went_between_two_rounds_is_not_told_again() -> None:
+    absorbed = entity_id("per", EMAIL.digest)
+    merges = [Merge(absorbed, E2), Merge("per_" + "a" * 26, E2)]
+    assert untold(view(EMAIL), merges) == merges[1:]
+    assert untold(None, merges) == merges

@@ -1,0 +1,201 @@
+"""The timeline in detail: every line says something new, given what was told before it.
+
+A pure fold, stricter than that of `nexus verify`, which looks at the end of it. Invariant: lines marked as recovery may
+repeat what was told, others never; there are none without a loss.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.verify import Difference
+from streams.verify.canonical import canonical
+from streams.verify.compacted import read_object
+from tests.chaos.judge_read import Line
+
+
+@dataclass(slots=True)
+class Life:
+    """What was told of one id so far."""
+
+    alive: bool = False
+    merged_into: str | None = None
+    identifiers: set[tuple[str, str]] = field(default_factory=set)
+    traits: dict[str, bytes] = field(default_factory=dict)
+    groups: dict[str, str | None] = field(default_factory=dict)
+    absorbed_at: int = 0
+    """The version of the last line about an id that it absorbed."""
+
+
+def check_timeline(lines: Iterable[Line], documents: Mapping[str, dict[str, Any]], *, redis_lost_writes: bool) -> Iterator[Difference]:
+    """Fold the timeline line by line, and compare what ids ended as with their documents.
+
+    `documents` are the last ones of the entities topic, by id.
+    """
+    lives: dict[str, Life] = {}
+    merges = Merges()
+    for line in lines:
+        told = read_object(line.value or b"") or {}
+        key, kind = (line.key or b"").decode("utf-8", "replace"), str(told.get("kind"))
+        where = f"{kind} of version {told.get('version')} at {line.place}"
+        recovery = told.get("recovery") is True
+        if recovery and not redis_lost_writes:
+            yield Difference("timeline.recovery", key, f"{where} is marked as recovery, and Redis lost nothing")
+        wrong = list(_step(lives.setdefault(key, Life()), kind, told))
+        if not recovery:
+            yield from (Difference(f"timeline.{what}", key, f"{where}: {text}") for what, text in wrong)
+            merges.add(key, told, where)
+    yield from merges.repeated()
+    yield from _endings(lives, documents)
+
+
+class Merges:
+    """Merges that were told twice with the same content.
+
+    That is right where the one that was absorbed had become the founder again in between, for which it must have
+    absorbed another: late events can move the founder to and fro within a round. So a repeat counts as wrong only if
+    an id was absorbed more often than it can have been free.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, bytes]] = set()
+        self._absorbed: Counter[str] = Counter()
+        self._absorbing: Counter[str] = Counter()
+        self._repeats: list[tuple[str, Difference]] = []
+
+    def add(self, key: str, told: Mapping[str, Any], where: str) -> None:
+        """Take a line in, of any kind."""
+        data = told["data"] if isinstance(told.get("data"), dict) else {}
+        if told.get("kind") != "entity.merged" or "absorbed_id" not in data:
+            return
+        other = str(data["absorbed_id"])
+        self._absorbed[other] += 1
+        self._absorbing[key] += 1
+        mark = key, bytes(canonical([told.get(name) for name in ("data", "event_id", "source", "occurred_at")]))
+        if mark in self._told:
+            self._repeats.append((other, Difference("timeline.merged_again", key, f"{where}: this was told already: {data}")))
+        self._told.add(mark)
+
+    def repeated(self) -> Iterator[Difference]:
+        """Name the wrong ones, after the last line."""
+        yield from (one for other, one in self._repeats if self._absorbed[other] > 1 + self._absorbing[other])
+
+
+Wrong = tuple[str, str]
+"""(what kind of mistake, what was told)."""
+
+
+def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Take a line in, and say what is wrong with it."""
+    data = told["data"] if isinstance(told.get("data"), dict) else {}
+    if kind in {"identifier.added", "identifier.removed", "trait.changed"} and not life.alive:
+        yield "not_living", "it is told of an id that does not live"
+    match kind:
+        case "entity.created":
+            yield from _created(life)
+        case "entity.merged" if "merged_into" in data:
+            yield from _ended(life, str(data["merged_into"]), told)
+        case "entity.merged":
+            life.absorbed_at = told["version"] if isinstance(told.get("version"), int) else 0
+        case "identifier.added" | "identifier.removed":
+            yield from _identifier(life, kind, (str(data.get("type")), str(data.get("value"))))
+        case "trait.changed":
+            yield from _trait(life, str(data.get("trait")), data)
+        case "membership.started" | "membership.changed" | "membership.ended":
+            yield from _membership(life, kind, data)
+        case _:
+            yield "unknown", "nothing of this kind happens"
+
+
+def _created(life: Life) -> Iterator[Wrong]:
+    if life.alive:
+        yield "created_again", "it lives already"
+    life.alive, life.merged_into = True, None
+    life.identifiers.clear()
+    life.traits.clear()
+
+
+def _ended(life: Life, merged_into: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
+    """End a life. An id that never lived ends too, in the round in which it is told to have absorbed another."""
+    if not life.alive and life.merged_into == merged_into and life.absorbed_at != told.get("version"):
+        yield "merged_again", f"it was merged into {merged_into} already"
+    life.alive, life.merged_into = False, merged_into
+
+
+def _identifier(life: Life, kind: str, name: tuple[str, str]) -> Iterator[Wrong]:
+    there = name in life.identifiers
+    if kind == "identifier.added":
+        life.identifiers.add(name)
+        if there:
+            yield "added_again", f"{':'.join(name)} is its own already"
+    else:
+        life.identifiers.discard(name)
+        if not there:
+            yield "removed_again", f"{':'.join(name)} is not its own"
+
+
+def _trait(life: Life, name: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+    old, new = (None if data.get(side) is None else bytes(canonical(data[side])) for side in ("old", "new"))
+    before = life.traits.get(name)
+    if old != before:
+        yield "trait_old", f"{name} was {_read(old)} before, it says; told was {_read(before)}"
+    elif old == new:
+        yield "trait_again", f"{name} is {_read(new)} already"
+    if new is None:
+        life.traits.pop(name, None)
+    else:
+        life.traits[name] = new
+
+
+def _read(value: bytes | None) -> str:
+    return "nothing" if value is None else value.decode("utf-8", "replace")[:80]
+
+
+def _membership(life: Life, kind: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+    group, role = str(data.get("group_id")), data.get("role")
+    on, was = group in life.groups, life.groups.get(group)
+    if kind == "membership.started" and on:
+        yield "started_again", f"it belongs to {group} already"
+    elif kind != "membership.started" and not on:
+        yield "membership_off", f"it does not belong to {group}"
+    elif kind == "membership.changed" and (role == was or data.get("old_role") != was):
+        yield "role_again", f"from {data.get('old_role')} to {role} in {group}; told was {was}"
+    if kind == "membership.ended":
+        life.groups.pop(group, None)
+    else:
+        life.groups[group] = role
+
+
+def _endings(lives: Mapping[str, Life], documents: Mapping[str, dict[str, Any]]) -> Iterator[Difference]:
+    """Compare whether ids live, and what they ended as, with their documents."""
+    for key, life in lives.items():
+        document = documents.get(key)
+        if document is None:
+            yield Difference("timeline.ghost", key, "the timeline tells of it, the entities topic has no document of it")
+            continue
+        if (document.get("status") == "active") != life.alive:
+            told = "living" if life.alive else f"merged into {life.merged_into}"
+            yield Difference("timeline.ending", key, f"its document says {document.get('status')}, the timeline ends with it {told}")
+        elif not life.alive and _living(life.merged_into, documents) != _living(key, documents):
+            text = f"its document leads to {_living(key, documents)}, the timeline says that it was merged into {life.merged_into}"
+            yield Difference("timeline.ending", key, text)
+    for key in documents.keys() - lives.keys():
+        yield Difference("timeline.missing", key, "the entities topic has a document of it, the timeline tells nothing")
+
+
+def _living(entity_id: str | None, documents: Mapping[str, dict[str, Any]]) -> str | None:
+    """Follow an id to one that lives; None where that leads nowhere."""
+    passed: set[str] = set()
+    while entity_id is not None and entity_id not in passed:
+        passed.add(entity_id)
+        document = documents.get(entity_id)
+        if document is None:
+            return None
+        if document.get("status") == "active":
+            return entity_id
+        merged_into = document.get("merged_into")
+        entity_id = merged_into if isinstance(merged_into, str) else None
+    return None

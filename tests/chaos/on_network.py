@@ -1,0 +1,56 @@
+"""Faults of the network between the workers and one server, made by its proxy.
+
+Neighbours: `faults` names them; `proxy` does what they ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.chaos.proxy import Proxy
+from tests.chaos.scene import Scene
+
+
+async def cut(scene: Scene) -> None:
+    """Reset connections, several times, sometimes refusing new ones for a while."""
+    name, proxy = _server(scene)
+    for _ in range(scene.pick.randint(1, 4)):
+        seconds = scene.pick.choice([0.0, scene.pick.uniform(0.2, 2.5)])
+        await scene.hit(f"connections to {name} cut and refused for {seconds:.1f} s")
+        async with _healed(scene, proxy):
+            await scene.world.servers.do(proxy.cut(refuse=seconds > 0))
+            await asyncio.sleep(seconds)
+        await scene.moment(0.1, 1.5)
+
+
+async def delay(scene: Scene) -> None:
+    """Let everything to and from a server take its time."""
+    (name, proxy), away, seconds = _server(scene), scene.pick.uniform(0.05, 0.8), scene.pick.uniform(3, 6)
+    await scene.hit(f"{name} {away * 1000:.0f} ms away for {seconds:.1f} s")
+    async with _healed(scene, proxy):
+        await scene.world.servers.do(proxy.delay(away))
+        await asyncio.sleep(seconds)
+
+
+async def half_open(scene: Scene) -> None:
+    """Let connections stay open while bytes go nowhere: kept until the network is back, or lost for good."""
+    (name, proxy), lost, seconds = _server(scene), scene.pick.choice([True, False]), scene.pick.uniform(2, 9)
+    await scene.hit(f"bytes to and from {name} {'lost' if lost else 'held'} for {seconds:.1f} s")
+    async with _healed(scene, proxy):
+        await (scene.world.servers.do(proxy.lose()) if lost else scene.world.servers.do(proxy.hold()))
+        await asyncio.sleep(seconds)
+
+
+def _server(scene: Scene) -> tuple[str, Proxy]:
+    servers = scene.world.servers
+    return scene.pick.choice([("Kafka", servers.kafka_proxy), ("Redis", servers.redis_proxy)])
+
+
+@asynccontextmanager
+async def _healed(scene: Scene, proxy: Proxy) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await scene.world.servers.do(proxy.heal())
