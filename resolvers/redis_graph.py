@@ -109,7 +109,10 @@ class RedisResolver:
         }
         flat = [part for pair in (*fixed.items(), ("born", uuid4().hex)) for part in pair]
         named = _pack([f"{entity}:{kind}" for entity, kind in types])
-        _, (stored, codes) = await self._asked(self._scripts.call("open", _pack(flat), named))
+        word, rest = await self._asked(self._scripts.call("open", _pack(flat), named))
+        if word is Reply.REMAINS:
+            raise StoreMismatch(f"{self._base} in Redis was deleted in part: delete all keys that begin with it, and it will be made anew")
+        stored, codes = rest
         found = {name.decode(): value.decode() for name, value in zip(stored[::2], stored[1::2], strict=True)}
         for name, expected in fixed.items():
             if found.get(name) != expected:
@@ -123,9 +126,16 @@ class RedisResolver:
         await self._redis.aclose()
 
     async def drop(self) -> None:
-        """Delete the whole space. For bounded runs and tests; nothing asks twice."""
+        """Delete the whole space. For bounded runs and tests; nothing asks twice.
+
+        One that is interrupted leaves remains, which `open` refuses: what comes first and last tells it so.
+        """
+        first, last = f"{self._base}:meta", f"{self._base}:codes"
+        await self._redis.unlink(first)
         async for key in self._redis.scan_iter(match=self._base.replace("[", "\\[") + ":*", count=1000):
-            await self._redis.unlink(key)
+            if key != last.encode():
+                await self._redis.unlink(key)
+        await self._redis.unlink(last)
 
     async def position(self, log: str, partition: int) -> Position:
         """Tell where the partition's applied evidence ends."""

@@ -41,6 +41,7 @@ class Reply(Enum):
     BEHIND = b"BEHIND"
     HELD = b"HELD"
     UNREAD = b"UNREAD"
+    REMAINS = b"REMAINS"
 
 
 @dataclass(frozen=True, slots=True)

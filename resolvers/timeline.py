@@ -52,8 +52,11 @@ def untold(old: EntityView | None, merges: Sequence[Merge]) -> list[Merge]:
 
 
 def joinings(merges: Sequence[Merge]) -> Iterator[Change]:
-    """Tell which ids an entity absorbed, and by which links; also of one that was absorbed itself before it was told."""
-    for merge in merges:
+    """Tell which ids an entity absorbed, and by which links; also of one that was absorbed itself before it was told.
+
+    An id that came and went meanwhile is told once, with the link that joined it last.
+    """
+    for merge in {merge.absorbed_id: merge for merge in merges}.values():
         link = [_named(kind, value) for kind, value in merge.identifiers]
         yield Change("entity.merged", merge.event, {"absorbed_id": merge.absorbed_id, "link": link})
 

@@ -23,7 +23,7 @@ async def read_dump(redis: Redis, space: str) -> Dump:
     dump.read("meta", "", await redis.hgetall(base + "meta"))  # the buckets' places need it before anything else
     async for keys in _pieces(redis, base):
         for key, content in zip(keys, await _contents(redis, keys), strict=True):
-            kind, _, page = key.decode().removeprefix(base).partition(":")
+            kind, _, page = key.decode("utf-8", "surrogateescape").removeprefix(base).partition(":")  # notes are named by digests
             dump.read(kind, page, content)
     return dump
 

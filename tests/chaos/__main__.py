@@ -60,7 +60,11 @@ def say(text: str) -> None:
 def _held(terms: Terms, path: Path) -> int:
     terms.directory.mkdir(parents=True, exist_ok=True)
     _log_to(terms.directory / "harness.log")
-    report = asyncio.run(_until_told(terms, path))
+    try:
+        report = asyncio.run(_until_told(terms, path))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        say(f"broken off; the report so far is {path}")
+        return 130
     for line in joined([report]):
         say(line)
     say(f"the report is {path}")

@@ -126,7 +126,7 @@ async def campaign(terms: Terms, say: Say, keep: Callable[[Report], None]) -> Re
 async def _evidence(made: World, held: Round) -> Path:
     """Write down what was sent, what came out and what the judge found, beside the workers' logs."""
     await made.copy_redis()
-    words = [f"{Plan(held.seed, held.kinds)}", *held.hits, *held.ends, *held.violations]
+    words = [f"{Plan(held.seed, held.kinds)}", *(hit for hits in held.hits for hit in hits), *held.ends, *held.violations]
     (made.directory / "findings.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     sent = (json.dumps(value.decode("utf-8", "surrogateescape")) for value in made.feed.sent)
     (made.directory / "sent.ndjson").write_text("\n".join(sent) + "\n", encoding="utf-8")

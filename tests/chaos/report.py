@@ -20,8 +20,8 @@ from streams.bench.machine import Machine
 class Round:
     """One round that was held.
 
-    `in_flight` is, for each fault, how many records and output keys were under way at its first hit; None when that
-    could not be told. `hits` and `ends` say in words what was done and which workers ended how. `recovered_seconds` is
+    For each fault, `in_flight` is how many records and output keys were under way at its first hit, None when that could
+    not be told, and `hits` says in words what it did. `ends` says which workers ended how. `recovered_seconds` is
     the time from the end of the trouble until nothing was behind; None when that never was.
     """
 
@@ -31,13 +31,17 @@ class Round:
     kinds: tuple[str, ...]
     records: int
     in_flight: tuple[int | None, ...]
-    hits: tuple[str, ...]
+    hits: tuple[tuple[str, ...], ...]
     restarts: int
     ends: tuple[str, ...]
     seconds: float
     judge_seconds: float
     recovered_seconds: float | None
     violations: tuple[str, ...]
+
+    def hits_of(self, kind: str | None = None) -> int:
+        """Count the hits of one kind of fault, or all."""
+        return sum(len(hits) for name, hits in zip(self.kinds, self.hits, strict=True) if kind in (None, name))
 
     @property
     def counts(self) -> bool:
@@ -79,7 +83,7 @@ def line(one: Round, of: int) -> str:
     """Write a round as one line."""
     recovered = "did not recover" if one.recovered_seconds is None else f"recovered in {one.recovered_seconds:.1f} s"
     flying = ", ".join("?" if count is None else f"{count:,}" for count in one.in_flight)
-    said = f"{one.records:,} records, {flying} in flight, {len(one.hits)} hits, {one.restarts} restarts, {recovered}"
+    said = f"{one.records:,} records, {flying} in flight, {one.hits_of()} hits, {one.restarts} restarts, {recovered}"
     judged = f"{len(one.violations)} VIOLATIONS" if one.violations else "right"
     took = f"{one.seconds:.1f} s of which the judge {one.judge_seconds:.1f}"
     return f"{one.number:>4}/{of} {'+'.join(one.kinds):<26} {said}, {took}: {judged} (world {one.world}, {one.seed})"
@@ -91,8 +95,8 @@ def joined(reports: Sequence[Report]) -> Iterator[str]:
     yield "| fault | rounds | hits | records | restarts | median s to recover | worst s | violations |"
     yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for kind, held in sorted(_by_kind(rounds).items()):
-        yield _row(kind, held)
-    yield _row("all", rounds)
+        yield _row(kind, held, sum(one.hits_of(kind) for one in held))
+    yield _row("all", rounds, sum(one.hits_of() for one in rounds))
     yield ""
     yield "A round with two faults stands under both."
     yield ""
@@ -112,9 +116,9 @@ def _by_kind(rounds: Sequence[Round]) -> Mapping[str, list[Round]]:
     return kinds
 
 
-def _row(name: str, rounds: Sequence[Round]) -> str:
-    hits, records = sum(len(one.hits) for one in rounds), sum(one.records for one in rounds)
-    restarts, violations = sum(one.restarts for one in rounds), sum(1 for one in rounds if one.violations)
+def _row(name: str, rounds: Sequence[Round], hits: int) -> str:
+    records, restarts = sum(one.records for one in rounds), sum(one.restarts for one in rounds)
+    violations = sum(1 for one in rounds if one.violations)
     took = [one.recovered_seconds for one in rounds if one.recovered_seconds is not None]
     median, worst = (f"{statistics.median(took):.1f}", f"{max(took):.1f}") if took else ("", "")
     return f"| {name} | {len(rounds)} | {hits} | {records:,} | {restarts} | {median} | {worst} | {violations} |"

@@ -51,7 +51,7 @@ async def hold(world: World, plan: Plan, number: int, world_number: int) -> Roun
         kinds=plan.kinds,
         records=len(world.feed.sent) - sent,
         in_flight=tuple(scene.in_flight for scene in scenes),
-        hits=tuple(hit for scene in scenes for hit in scene.hits),
+        hits=tuple(tuple(scene.hits) for scene in scenes),
         restarts=sum(1 for end in ends if end.replaced),
         ends=tuple(f"{end.log} ended with {end.code}: {end.last_line}" for end in ends),
         seconds=round(clock() - begin, 2),

@@ -19,7 +19,7 @@ ROUND = Round(
     kinds=("freeze",),
     records=2_000,
     in_flight=(120,),
-    hits=("worker-1 frozen for 7.0 s",),
+    hits=(("worker-1 frozen for 7.0 s",),),
     restarts=0,
     ends=(),
     seconds=15.0,
@@ -27,7 +27,7 @@ ROUND = Round(
     recovered_seconds=4.0,
     violations=(),
 )
-BOTH = replace(ROUND, kinds=("freeze", "net-cut"), in_flight=(12, 1_300), hits=("a", "b", "c"), restarts=2, recovered_seconds=8.0)
+BOTH = replace(ROUND, kinds=("freeze", "net-cut"), in_flight=(12, 1_300), hits=(("a",), ("b", "c")), restarts=2, recovered_seconds=8.0)
 WRONG = replace(ROUND, recovered_seconds=None, violations=("entity.ghost: per_x",))
 
 
@@ -43,8 +43,8 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_joined_reports_count_each_fault_of_every_round() -> None:
     lines = list(joined([report(7, ROUND, BOTH), report(8, WRONG)]))
-    assert "| freeze | 3 | 5 | 6,000 | 2 | 6.0 | 8.0 | 1 |" in lines
-    assert "| net-cut | 1 | 3 | 2,000 | 2 | 8.0 | 8.0 | 0 |" in lines
+    assert "| freeze | 3 | 3 | 6,000 | 2 | 6.0 | 8.0 | 1 |" in lines
+    assert "| net-cut | 1 | 2 | 2,000 | 2 | 8.0 | 8.0 | 0 |" in lines
     assert "| all | 3 | 5 | 6,000 | 2 | 6.0 | 8.0 | 1 |" in lines
     assert "| 8 | 2026-01-01T00:00:00.000Z | 1 | 10 | 0 | 1 | Some CPU | 2 | Apache Kafka 4.2.1 | valkey 9.1.2 |" in lines
 

@@ -216,3 +216,14 @@ async def test_a_round_of_large_traits_is_cut_by_its_bytes(graph: RedisResolver)
             await graph.finish(shard, round_.number)
     assert len(sizes) > 2
     assert max(sizes) < 6_000_000
+
+
+async def test_a_space_that_was_deleted_in_part_is_refused(graph: RedisResolver, redis: Redis, redis_url: str, space: str) -> None:
+    await apply(graph, event("e1", "9:00", person("user_id:u")))
+    await redis.delete(f"nexus:{{{space}}}:meta")
+    other = RedisResolver(redis_url, RULES, space, 2, 16)
+    with pytest.raises(StoreMismatch, match="deleted in part"):
+        await other.open()
+    await other.drop()
+    await other.open()
+    await other.close()

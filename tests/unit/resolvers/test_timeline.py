@@ -6,7 +6,7 @@ from typing import Any
 
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.identifier import Identifier, entity_id
-from resolvers.timeline import Change, Merge, changes, ending, membership_changes, timeline_record, untold
+from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record, untold
 
 E1, E2 = Fact(1_000, "crm", "e1"), Fact(2_000, "web", "e2")
 EMAIL = SeenIdentifier(Identifier("person", "email", "a@b.example"), b"1" * 16, 1_000, 0, E1)
@@ -109,6 +109,11 @@ def test_a_record_names_the_entity_and_the_event() -> None:
 def test_a_change_without_an_event_says_so() -> None:
     found = timeline_record("per_a", "person", ending("per_b"))
     assert (found["event_id"], found["source"]) == (None, None)
+
+
+def test_an_id_that_was_absorbed_twice_is_told_once_with_the_last_link() -> None:
+    merges = [Merge("per_b", E1, (("email", "x"),)), Merge("per_c", E1), Merge("per_b", E2, (("email", "y"),))]
+    assert [(event, data["absorbed_id"]) for _, event, data in told(*joinings(merges))] == [("e2", "per_b"), ("e1", "per_c")]
 
 
 def test_an_id_that_came_and_went_between_two_rounds_is_not_told_again() -> None:
