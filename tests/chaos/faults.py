@@ -15,6 +15,7 @@ FAULTS: Mapping[str, Kind] = {
     "kill-one": Kind("workers", on_workers.kill_one),
     "kill-several": Kind("workers", on_workers.kill_several),
     "freeze": Kind("workers", on_workers.freeze),
+    "freeze-in-slow-network": Kind("workers", on_workers.freeze_in_slow_network),
     "terminate": Kind("workers", on_workers.terminate),
     "worker-added-and-removed": Kind("workers", on_workers.worker_added_removed),
     "kafka-killed": Kind("kafka", on_servers.kafka_killed),

@@ -60,7 +60,7 @@ MUTATIONS = (
     ),
     Mutation(
         "cursor read before init_transactions",
-        ZOMBIES,
+        ("freeze-in-slow-network",),
         (
             ("streams/publish.py", "        self._told = await self._numbers.told(self.shard)\n", ""),
             (

@@ -43,6 +43,24 @@ async def freeze(scene: Scene) -> None:
             slot.signal(signal.SIGCONT)
 
 
+async def freeze_in_slow_network(scene: Scene) -> None:
+    """Freeze a worker while Kafka is far away for all, and wake it while others take over: what takes moments takes seconds."""
+    servers, away = scene.world.servers, scene.pick.uniform(0.1, 0.4)
+    (slot,), seconds = scene.workers(), SESSION_TIMEOUT_MS / 1000 + scene.pick.uniform(-1.0, 5.0)
+    try:
+        await servers.do(servers.kafka_proxy.delay(away))
+        await scene.moment(0.5, 2.0)
+        await scene.hit(f"{slot.name} frozen for {seconds:.1f} s while {slot.state}, Kafka {away * 1000:.0f} ms away")
+        slot.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            slot.signal(signal.SIGCONT)
+        await scene.moment(2.0, 5.0)
+    finally:
+        await servers.do(servers.kafka_proxy.heal())
+
+
 async def terminate(scene: Scene) -> None:
     """Ask workers to end; they are started again."""
     slots = scene.workers(scene.pick.choice([1, 1, 2]))
