@@ -146,8 +146,8 @@ class Bench:
         round_ = await resolver.take(shard, 1_000, 0)
         if round_ is not None:
             cost.count = sum(record.topic != "timeline" for record in round_.records)
-            await resolver.keep(shard, round_.number, b"payload")
-            await resolver.finish(shard, round_.number)
+            await resolver.keep(round_, b"payload")
+            await resolver.finish(round_)
 
     async def _cost(self, work: object, count: int) -> Cost:
         server, client, wall = await self._server(), time.process_time(), time.perf_counter()

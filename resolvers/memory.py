@@ -89,6 +89,7 @@ class MemoryResolver:
         self._rounds: dict[int, Round] = {}
         self._taken: dict[int, tuple[Any, ...]] = {}
         self._numbers: dict[int, int] = {}
+        self._takers = 0
         self._recovery = Recovery()
         self._retold: dict[int, set[tuple[str, str]]] = {}
 
@@ -182,7 +183,13 @@ class MemoryResolver:
         if round_ is not None and round_.payload is None:
             del self._rounds[shard]
             return None
+        if round_ is not None:
+            round_ = self._rounds[shard] = replace(round_, taker=self._taker())
         return round_
+
+    def _taker(self) -> str:
+        self._takers += 1
+        return str(self._takers)
 
     async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Compose a round of what differs from what was told."""
@@ -203,7 +210,7 @@ class MemoryResolver:
         records = [OutputRecord(topic, key, now.get((topic, key))) for topic, key in chosen]
         records += [line for topic, key in chosen for line in self._timeline(topic, key, now.get((topic, key)), views.get(key))]
         self._numbers[shard] = number
-        self._rounds[shard] = Round(shard, number, tuple(records), recovery=bool(again))
+        self._rounds[shard] = Round(shard, number, tuple(records), recovery=bool(again), taker=self._taker())
         self._taken[shard] = (now, views, chosen)
         return self._rounds[shard]
 
@@ -226,9 +233,9 @@ class MemoryResolver:
         """Begin to read a shard's topics."""
         self._recovery.begin_reading(shard, reader)
 
-    async def retell(self, shard: int, reader: str, told: Sequence[ToldRecord]) -> None:
+    async def retell(self, shard: int, reader: str, calls: int, told: Sequence[ToldRecord]) -> None:
         """Take what topics hold as what was told last, and make it dirty."""
-        self._recovery.check(shard, reader)
+        self._recovery.called(shard, reader, calls)
         for record in told:
             key = (record.topic, record.key)
             self._told_views.pop(record.key, None)
@@ -241,9 +248,9 @@ class MemoryResolver:
             if view is not None:
                 self._told_views[record.key] = view
 
-    async def end_reading(self, shard: int, reader: str) -> None:
+    async def end_reading(self, shard: int, reader: str, calls: int) -> None:
         """Let rounds go on."""
-        self._recovery.end_reading(shard, reader)
+        self._recovery.end_reading(shard, reader, calls)
 
     def _timeline(
         self, topic: str, key: str, document: dict[str, Any] | None, view: EntityView | MembershipView | None
@@ -268,11 +275,15 @@ class MemoryResolver:
             usable.identifier.entity_type for link in self._links.values() for usable in link.identifiers if usable.digest == digest
         )
 
-    async def keep(self, shard: int, number: int, payload: bytes) -> None:
+    def _in_flight(self, round_: Round) -> bool:
+        found = self._rounds.get(round_.shard)
+        return found is not None and (found.number, found.taker) == (round_.number, round_.taker)
+
+    async def keep(self, round_: Round, payload: bytes) -> None:
         """Store the bytes of a taken round."""
-        round_ = self._rounds.get(shard)
-        if round_ is None or round_.number != number:
-            raise Fenced(f"shard {shard}: round {number} is not in flight")
+        shard = round_.shard
+        if not self._in_flight(round_):
+            raise Fenced(f"shard {shard}: round {round_.number} is not in flight")
         now, views, chosen = self._taken[shard]
         for topic, key in chosen:
             self._retold.get(shard, set()).discard((topic, key))
@@ -285,12 +296,12 @@ class MemoryResolver:
                 self._told_views.pop(key, None)
                 if key in views:
                     self._told_views[key] = views[key]
-        self._rounds[shard] = replace(round_, payload=payload)
+        self._rounds[shard] = replace(self._rounds[shard], payload=payload)
 
-    async def finish(self, shard: int, number: int) -> None:
+    async def finish(self, round_: Round) -> None:
         """End a round."""
-        if shard in self._rounds and self._rounds[shard].number == number:
-            del self._rounds[shard]
+        if self._in_flight(round_):
+            del self._rounds[round_.shard]
 
     async def sweep(self, limit: int) -> int:  # noqa: ARG002 - the port's
         """Nothing to sweep: what is dirty is computed, never marked."""

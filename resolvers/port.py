@@ -42,7 +42,8 @@ class Round:
     """What a shard's publisher has taken from the outbox and must write in one transaction.
 
     `number` is the version of everything in it. `records` are composed; `payload` is None until `keep` stored the
-    bytes that a resend must repeat. `recovery` says that the store had lost writes, so that changes may be told again.
+    bytes that a resend must repeat. `taker` names who took it, or took it over
+    last. `recovery` says that the store had lost writes, so that changes may be told again.
     """
 
     shard: int
@@ -50,6 +51,7 @@ class Round:
     records: tuple[OutputRecord, ...] = ()
     payload: bytes | None = None
     recovery: bool = False
+    taker: str = ""
 
 
 class Waiting(Enum):
@@ -131,11 +133,14 @@ class Resolver(Protocol):
         is above every number that the store knows.
         """
 
-    async def keep(self, shard: int, number: int, payload: bytes) -> None:
-        """Store a taken round's bytes, before anything is sent. Raises Fenced when the round is not in flight."""
+    async def keep(self, round_: Round, payload: bytes) -> None:
+        """Store a taken round's bytes, before anything is sent.
 
-    async def finish(self, shard: int, number: int) -> None:
-        """End a round that Kafka has committed, or that had no records. Harmless when it is over already."""
+        Raises Fenced when the round is not in flight, or is another taker's of the same number.
+        """
+
+    async def finish(self, round_: Round) -> None:
+        """End a round that Kafka has committed, or that had no records. Harmless when it is over, or another taker's."""
 
     async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
         """Begin a recovery unless one is under way: every shard waits until the logs are applied up to `ends`, and is unread.
@@ -150,15 +155,18 @@ class Resolver(Protocol):
     async def begin_reading(self, shard: int, reader: str) -> None:
         """Begin to read an unread shard's topics: from now on `retell` is this reader's alone."""
 
-    async def retell(self, shard: int, reader: str, told: Sequence[ToldRecord]) -> None:
+    async def retell(self, shard: int, reader: str, calls: int, told: Sequence[ToldRecord]) -> None:
         """Make keys dirty, and what a topic holds of each what was told of it last.
 
-        A key that the store does not know is retired: a round will write its tombstone. Harmless to repeat while the
-        shard is unread. Raises Fenced when another reader has begun.
+        A key that the store does not know is retired: a round will write its tombstone. `calls` counts this reader's calls
+        before; the same again is harmless. Raises Fenced when another reader has begun, or a call before was lost.
         """
 
-    async def end_reading(self, shard: int, reader: str) -> None:
-        """End the reading: rounds go on, and those of what is dirty now are marked as recovery. Raises Fenced."""
+    async def end_reading(self, shard: int, reader: str, calls: int) -> None:
+        """End the reading: rounds go on, and those of what is dirty now are marked as recovery.
+
+        Raises Fenced when another reader has begun, or not all of this reader's calls are known.
+        """
 
     async def sweep(self, limit: int) -> int:
         """Mark what a wide effect made dirty, at most about `limit` keys; gives how many sweeps remain."""

@@ -31,7 +31,7 @@ class Recovery:
 
     steps: dict[int, Step] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
-    readers: dict[int, str] = field(default_factory=dict)
+    readers: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def begin(self, step: Step, shards: int, ends: Ends, behind: int | None = None) -> bool:
         """Have every shard wait, unless they do; `behind` is a shard that is to begin anew. Gives whether this began it."""
@@ -61,16 +61,18 @@ class Recovery:
         """Let a reader begin; whoever read before is fenced. Raises Fenced when there is nothing to read."""
         if self.steps.get(shard) is not Step.UNREAD:
             raise Fenced(f"shard {shard}: its topics are not to be read now")
-        self.readers[shard] = reader
+        self.readers[shard] = (reader, 0)
 
-    def check(self, shard: int, reader: str) -> None:
-        """Raise Fenced when another reader has begun."""
-        if self.readers.get(shard) != reader:
-            raise Fenced(f"shard {shard}: another worker reads its topics now")
+    def called(self, shard: int, reader: str, calls: int) -> None:
+        """Note one more call of a reader. Raises Fenced when another one has begun, or a call before was lost."""
+        if self.readers.get(shard) not in {(reader, calls), (reader, calls + 1)}:
+            raise Fenced(f"shard {shard}: another worker reads its topics now, or what was read is lost")
+        self.readers[shard] = (reader, calls + 1)
 
-    def end_reading(self, shard: int, reader: str) -> None:
-        """Let the shard go on. Raises Fenced when another reader has begun."""
-        self.check(shard, reader)
+    def end_reading(self, shard: int, reader: str, calls: int) -> None:
+        """Let the shard go on. Raises Fenced when another reader has begun, or a call was lost."""
+        if self.readers.get(shard) != (reader, calls):
+            raise Fenced(f"shard {shard}: another worker reads its topics now, or what was read is lost")
         self._leave(shard)
 
     def _leave(self, shard: int) -> None:

@@ -160,14 +160,16 @@ class RedisResolver:
 
     async def pending(self, shard: int, told: int) -> Round | None:
         """Give a kept round back, or undo one that was only taken."""
-        word, rest = await self._call("pending", shard, told)
+        taker = uuid4().hex
+        word, rest = await self._call("pending", shard, told, taker)
         if word is Reply.BEHIND:
             raise StoreLost(_behind(shard, rest[0], told))
-        return Round(shard, rest[0], payload=rest[1]) if word is Reply.KEPT else None
+        return Round(shard, rest[0], payload=rest[1], taker=taker) if word is Reply.KEPT else None
 
     async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Take a round and compose its records."""
-        word, rest = await self._call("take", shard, limit, told, READ_BUDGET)
+        taker = uuid4().hex
+        word, rest = await self._call("take", shard, limit, told, READ_BUDGET, taker)
         match word:
             case Reply.BUSY:
                 raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
@@ -178,19 +180,19 @@ class RedisResolver:
             case Reply.UNREAD:
                 return Waiting.UNREAD
             case Reply.OK:
-                return Round(shard, rest[0], tuple(compose(self._rows, _unpack(rest[2]))), recovery=bool(rest[1]))
+                return Round(shard, rest[0], tuple(compose(self._rows, _unpack(rest[2]))), recovery=bool(rest[1]), taker=taker)
             case _:
                 return None
 
-    async def keep(self, shard: int, number: int, payload: bytes) -> None:
+    async def keep(self, round_: Round, payload: bytes) -> None:
         """Store a round's bytes."""
-        word, _ = await self._call("keep", shard, number, payload)
+        word, _ = await self._call("keep", round_.shard, round_.number, payload, round_.taker)
         if word is Reply.GONE:
-            raise Fenced(f"shard {shard}: round {number} is not in flight; another publisher has taken over")
+            raise Fenced(f"shard {round_.shard}: round {round_.number} is not in flight; another publisher has taken over")
 
-    async def finish(self, shard: int, number: int) -> None:
+    async def finish(self, round_: Round) -> None:
         """End a round."""
-        await self._call("finish", shard, number)
+        await self._call("finish", round_.shard, round_.number, round_.taker)
 
     async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
         """Begin a recovery."""
@@ -205,18 +207,18 @@ class RedisResolver:
         """Begin to read a shard's topics."""
         self._own(shard, *await self._call("begin_reading", shard, reader))
 
-    async def retell(self, shard: int, reader: str, told: Sequence[ToldRecord]) -> None:
+    async def retell(self, shard: int, reader: str, calls: int, told: Sequence[ToldRecord]) -> None:
         """Say what topics hold, in one call."""
         rows = [told_row(self._rules, record) for record in told]
-        self._own(shard, *await self._call("retell", shard, reader, _pack(rows)))
+        self._own(shard, *await self._call("retell", shard, reader, _pack(rows), calls))
 
-    async def end_reading(self, shard: int, reader: str) -> None:
+    async def end_reading(self, shard: int, reader: str, calls: int) -> None:
         """End the reading."""
-        self._own(shard, *await self._call("end_reading", shard, reader))
+        self._own(shard, *await self._call("end_reading", shard, reader, calls))
 
     def _own(self, shard: int, word: Reply, _: list[Any]) -> None:
         if word is Reply.GONE:
-            raise Fenced(f"shard {shard}: another worker reads its topics now")
+            raise Fenced(f"shard {shard}: another worker reads its topics now, or what was read is lost")
 
     async def sweep(self, limit: int) -> int:
         """Go on with the oldest sweep."""

@@ -37,11 +37,11 @@ class Patience:
     """How long one call to the outside is tried again: pauses that grow, a message now and then, a bound."""
 
     def __init__(self, what: str, limit_seconds: float, trouble: Trouble | None = None) -> None:
-        """Start the clock. Whoever passes `trouble` calls `over` in the end."""
+        """Wait for a first failure; its moment starts the clock. Whoever passes `trouble` calls `over` in the end."""
         self._what = what
         self._trouble = trouble
         self._clock = asyncio.get_running_loop().time
-        self._deadline = self._clock() + limit_seconds
+        self._limit_seconds = limit_seconds
         self._pause = FIRST_PAUSE_SECONDS
         self._told = float("-inf")
         self._failing_since: float | None = None
@@ -53,7 +53,7 @@ class Patience:
             self._failing_since = now
         if self._trouble is not None:
             self._trouble.fails(self, self._what, error)
-        left = self._deadline - now
+        left = self._failing_since + self._limit_seconds - now
         if left <= 0:
             raise error
         if now - self._told >= BETWEEN_MESSAGES_SECONDS:

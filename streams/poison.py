@@ -47,11 +47,23 @@ async def sifted(
         if not blames_a_record(error):
             raise
         if len(items) == 1:
-            return [], [(items[0], error)]
+            return await _once_more(items, work)
     middle = len(items) // 2
     answers, bad = await sifted(items[:middle], work)
     more_answers, more_bad = await sifted(items[middle:], work)
     return answers + more_answers, bad + more_bad
+
+
+async def _once_more(
+    items: Sequence[Item], work: Callable[[Sequence[Item]], Awaitable[Answer]]
+) -> tuple[list[Answer], list[tuple[Item, Exception]]]:
+    """Try the one item again, since what failed once may have been the moment's fault."""
+    try:
+        return [await work(items)], []
+    except Exception as error:
+        if not blames_a_record(error):
+            raise
+        return [], [(items[0], error)]
 
 
 class Doubt:
@@ -63,8 +75,9 @@ class Doubt:
     def weigh(self, errors: Sequence[Exception], fine: int) -> None:
         """Take note of how many records of a batch did well, and of the errors of the others.
 
-        Raises the last error once more than a handful have failed since a record last did well: then it is not them.
+        Raises the last error once more than a handful have failed since a record last did well, or when they are more than
+        half of a batch: then it is not them.
         """
         self._in_a_row = 0 if fine else self._in_a_row + len(errors)
-        if errors and self._in_a_row > HANDFUL:
+        if errors and (self._in_a_row > HANDFUL or (len(errors) > HANDFUL and len(errors) > fine)):
             raise errors[-1]

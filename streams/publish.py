@@ -68,6 +68,9 @@ class RoundNumbers(Protocol):
     async def told(self, shard: int) -> int:
         """Give the number of the last round committed; 0 before the first. Right only after the former publisher is fenced."""
 
+    async def highest(self, shard: int) -> int:
+        """Give the highest version on the shard's partitions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Telling:
@@ -144,13 +147,14 @@ class ShardPublisher:
         try:
             left = await self._resolver.pending(self.shard, self._told)
         except StoreLost as loss:
+            self._told = max(self._told, await self._numbers.highest(self.shard))
             await self._recovery.begin(str(loss), self.shard, self._told)
             return producer
         if left is not None and left.payload is not None:
             if left.number > self._told:
                 log.info("repeating a round", shard=self.shard, round=left.number)
                 await self._tell(producer, left.number, left.payload)
-            await self._resolver.finish(self.shard, left.number)
+            await self._resolver.finish(left)
         return producer
 
     async def _round(self, producer: AIOKafkaProducer) -> Turn:
@@ -165,9 +169,9 @@ class ShardPublisher:
                 return Turn.TOLD
         if taken.records:
             payload = encode_round(taken, self._clock(), tombstones=self._telling.tombstones)
-            await self._resolver.keep(self.shard, taken.number, payload)
+            await self._resolver.keep(taken, payload)
             await self._tell(producer, taken.number, payload)
-        await self._resolver.finish(self.shard, taken.number)
+        await self._resolver.finish(taken)
         self._counters.add("rounds_told")
         self._counters.add("records_told", count=len(taken.records))
         return Turn.TOLD

@@ -212,6 +212,8 @@ class Rebuilding:
             return Measure(0, self._most_keys, over=True)
         left = backlog.dirty + backlog.in_flight
         self._most_keys = max(self._most_keys, left)
+        if backlog.recovering:  # Redis lost what was told, and waits for the logs as they are now: applying goes on to there
+            self._goal = await self._logs.ends()
         over = backlog.empty or not reached(self._goal, await self._logs.applied())
         return Measure(self._most_keys - left, self._most_keys, over)
 

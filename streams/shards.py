@@ -91,6 +91,17 @@ class CommittedRounds:
 
         return await patiently(ask, f"last round of shard {shard}", self._patience_seconds)
 
+    async def highest(self, shard: int) -> int:
+        """Read the highest version on a shard's partitions."""
+
+        async def ask() -> int:
+            try:
+                return await self._last_version(shard)
+            except KafkaError as error:
+                raise KafkaUnavailable(f"the last version of shard {shard} can't be read: {error!r}") from error
+
+        return await patiently(ask, f"last version of shard {shard}", self._patience_seconds)
+
 
 class ShardSource(Service):
     """Holds shards as a member of a group and hands out their turns, one at a time per shard."""
@@ -185,7 +196,7 @@ class ShardSource(Service):
                 backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds, self._trouble)
                 self._recovering(f"{backlog.recovering} shards wait for the logs, or read their topics" if backlog.recovering else "")
                 pause = FIRST_IDLE_SECONDS if backlog.sweeps else SWEEP_IDLE_SECONDS
-                if backlog.sweeps and (backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):
+                if backlog.sweeps and (backlog.recovering or backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):
                     await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds, self._trouble)
                     self._dirty.set()
                     held_back = 0.0

@@ -7,7 +7,10 @@ Neighbours: `publish` asks for it in a recovery; the resolver takes what is read
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from uuid import uuid4
 
@@ -35,6 +38,16 @@ POLL_MS = 1_000
 STALLED_POLLS = 30
 
 
+@dataclass(slots=True)
+class Reading:
+    """One reading of a shard: who reads, and how far it came."""
+
+    shard: int
+    reader: str
+    calls: int = 0
+    keys: int = 0
+
+
 class ToldTopics:
     """The output topics of one space, by shard."""
 
@@ -46,6 +59,7 @@ class ToldTopics:
         self._progressed = progressed
         self._resolver = resolver
         self._patience_seconds = patience_seconds
+        self._one_at_a_time = asyncio.Lock()
 
     async def last_version(self, shard: int) -> int:
         """Give the highest version on a shard's partitions, 0 where they are empty."""
@@ -68,21 +82,28 @@ class ToldTopics:
             records *= 10
 
     async def read(self, shard: int) -> None:
-        """Give the resolver the last record of every key of a shard. Raises Fenced when another worker reads it."""
+        """Give the resolver the last record of every key of a shard. Raises Fenced when another worker reads it.
+
+        One shard after the other: what is held in memory is one partition's keys.
+        """
+        async with self._one_at_a_time:
+            await self._read_shard(shard)
+
+    async def _read_shard(self, shard: int) -> None:
         reader = uuid4().hex
         await patiently(lambda: self._resolver.begin_reading(shard, reader), "beginning to read", self._patience_seconds)
         places = {word: TopicPartition(self._settings.topic(word), shard) for word in COMPACTED}
         consumer = await self._consumer(list(places.values()))
-        keys = 0
+        reading = Reading(shard, reader)
         try:
             for word, place in places.items():
-                keys += await self._read_topic(consumer, word, place, reader)
+                await self._read_topic(consumer, word, place, reading)
         finally:
             await kafka.stop(consumer)
-        await patiently(lambda: self._resolver.end_reading(shard, reader), "ending to read", self._patience_seconds)
-        log.info("read what the topics hold; publishing goes on", shard=shard, keys=keys)
+        await patiently(lambda: self._resolver.end_reading(shard, reader, reading.calls), "ending to read", self._patience_seconds)
+        log.info("read what the topics hold; publishing goes on", shard=shard, keys=reading.keys)
 
-    async def _read_topic(self, consumer: AIOKafkaConsumer, word: str, place: TopicPartition, reader: str) -> int:
+    async def _read_topic(self, consumer: AIOKafkaConsumer, word: str, place: TopicPartition, reading: Reading) -> None:
         """Go over a partition twice: once for where each key was written last, once for these records."""
         first, end = await _bounds(consumer, place)
         last = {key_mark(record.key): record.offset async for record in self._from(consumer, place, first, end)}
@@ -97,14 +118,16 @@ class ToldTopics:
             chunk.append(told)
             size += len(record.value or b"")
             if len(chunk) >= CHUNK_RECORDS or size >= CHUNK_BYTES:
-                await self._retell(place.partition, reader, chunk)
+                await self._retell(reading, chunk)
                 chunk, size = [], 0
-        await self._retell(place.partition, reader, chunk)
-        return len(last)
+        await self._retell(reading, chunk)
 
-    async def _retell(self, shard: int, reader: str, chunk: list[ToldRecord]) -> None:
+    async def _retell(self, reading: Reading, chunk: list[ToldRecord]) -> None:
         if chunk:
-            await patiently(lambda: self._resolver.retell(shard, reader, chunk), "telling what was told", self._patience_seconds)
+            call = partial(self._resolver.retell, reading.shard, reading.reader, reading.calls, chunk)
+            await patiently(call, "telling what was told", self._patience_seconds)
+            reading.calls += 1
+            reading.keys += len(chunk)
 
     async def _consumer(self, places: list[TopicPartition]) -> AIOKafkaConsumer:
         consumer = await kafka.started(kafka.consumer(self._settings, what="told"), self._settings.kafka, "told")

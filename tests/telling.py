@@ -112,9 +112,9 @@ async def publish(resolver: Resolver, topics: Topics, shard: int, limit: int = 7
     if round_ is None:
         return False
     payload = payload_of(round_)
-    await resolver.keep(shard, round_.number, payload)
+    await resolver.keep(round_, payload)
     topics.write(round_.number, payload, shard)
-    await resolver.finish(shard, round_.number)
+    await resolver.finish(round_)
     return True
 
 

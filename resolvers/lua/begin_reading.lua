@@ -8,5 +8,5 @@
 if lost() then return { 'LOST' } end
 local state = redis.call('HGET', RECOVERY, ARGV[1])
 if state ~= 'unread' and string.sub(state or '', 1, 6) ~= 'reader' then return { 'GONE' } end
-redis.call('HSET', RECOVERY, ARGV[1], 'reader' .. ARGV[2])
+redis.call('HSET', RECOVERY, ARGV[1], 'reader' .. ARGV[2] .. ':0')
 return { 'OK' }

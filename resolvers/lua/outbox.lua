@@ -11,6 +11,8 @@ local function undo(shard)
     for at = #was[2] - 21, 1, -22 do redis.call('LPUSH', BASE .. ':note:' .. key, string.sub(was[2], at, at + 21)) end
   end
   redis.call('DEL', inflight)
+  local round = BASE .. ':round:' .. shard
+  if redis.call('HEXISTS', round, 'recovering') == 1 then redis.call('HSET', round, 'recovering', redis.call('LLEN', BASE .. ':queue:' .. shard)) end
 end
 
 -- Whether Kafka has a later round of a shard than the graph knows, or has the one that was never kept: writes were lost.

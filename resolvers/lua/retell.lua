@@ -1,10 +1,10 @@
 -- Make keys of a shard dirty as its compacted topics hold them: what a topic says was told last, whatever the graph remembers.
 --
 -- KEYS[1]  the space's base key
--- ARGV[1]  shard        ARGV[2]  the reader's name
+-- ARGV[1]  shard        ARGV[2]  the reader's name        ARGV[4]  how many calls of this reader came before
 -- ARGV[3]  msgpack {row, ...}: {'e', digest, 'active' | 'merged' | '', {digest of an identifier, ...}, packed traits, survivor's digest, key}
 --          | {'i', digest, 1 if there is a document, key} | {'m', both digests, packed fold or '', key}
--- REPLY    {'OK'} | {'GONE'} another reader has begun | {'LOST'}
+-- REPLY    {'OK'} | {'GONE'} another reader has begun, or a call of this one was lost | {'LOST'}
 --
 -- Cost     O(rows and the identifiers they list)
 -- Keeps    Only what is dirty and what was told of it is written. A key that the graph does not know gets 'X' and its
@@ -12,7 +12,9 @@
 
 if lost() then return { 'LOST' } end
 local shard, NOBODY = ARGV[1], string.rep('\0', 16)
-if redis.call('HGET', RECOVERY, shard) ~= 'reader' .. ARGV[2] then return { 'GONE' } end
+local state, calls = redis.call('HGET', RECOVERY, shard), tonumber(ARGV[4])
+local before, again = 'reader' .. ARGV[2] .. ':' .. calls, 'reader' .. ARGV[2] .. ':' .. (calls + 1)
+if state ~= before and state ~= again then return { 'GONE' } end
 buckets = tonumber(redis.call('HGET', META, 'buckets'))
 
 local function is_dirty(key) return redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 1 end
@@ -56,4 +58,5 @@ for _, row in ipairs(cmsgpack.unpack(ARGV[3])) do
     mark(key, 'X' .. row[4])
   end
 end
+redis.call('HSET', RECOVERY, shard, again)
 return { 'OK' }

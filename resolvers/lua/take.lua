@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  number of the last round that Kafka has
--- ARGV[4]  bytes to read before no further key is taken
+-- ARGV[4]  bytes to read before no further key is taken        ARGV[5]  the taker's name, one for each round
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
 --          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
 --          | {'UNREAD'} the shard's topics must be read first
@@ -23,7 +23,8 @@ local last = tonumber(redis.call('HGET', round, 'number') or '0')
 if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
 
-local function caught_up()
+local function caught_up() -- and what that changed is marked, so that everything is told at once
+  if redis.call('EXISTS', BASE .. ':sweepq') == 1 then return false end
   local ends = redis.call('HGETALL', ENDS)
   for i = 1, #ends, 2 do
     local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
@@ -127,5 +128,5 @@ for _, t in ipairs(taken) do
     if recovering == 1 then redis.call('HSET', round, 'recovering', #taken + redis.call('LLEN', BASE .. ':queue:' .. shard)) end
   end
 end
-redis.call('HSET', round, 'number', string.format('%d', number))
+redis.call('HSET', round, 'number', string.format('%d', number), 'taker', ARGV[5])
 return { 'OK', number, recovering, cmsgpack.pack(rows) }

@@ -95,5 +95,5 @@ async def _tell(redis: Redis, resolver: RedisResolver, evidence: Iterator[Eviden
 async def _take_out(resolver: RedisResolver) -> None:
     for shard in range(SHARDS):
         while isinstance(taken := await resolver.take(shard, ROUND_KEYS, 0), Round):
-            await resolver.keep(shard, taken.number, b"")
-            await resolver.finish(shard, taken.number)
+            await resolver.keep(taken, b"")
+            await resolver.finish(taken)

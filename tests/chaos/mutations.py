@@ -79,8 +79,8 @@ MUTATIONS = (
         (
             (
                 "streams/publish.py",
-                "            await self._resolver.keep(self.shard, taken.number, payload)\n",
-                "            await self._resolver.finish(self.shard, taken.number)\n",
+                "            await self._resolver.keep(taken, payload)\n",
+                "            await self._resolver.finish(taken)\n",
             ),
         ),
     ),

@@ -187,8 +187,8 @@ async def test_more_merges_than_one_round_tells_are_told_in_the_next(graph: Redi
             found = [one["data"]["absorbed_id"] for one in told if one["kind"] == "entity.merged"]
             rounds += bool(found)
             absorbed += found
-            await graph.keep(round_.shard, round_.number, b"bytes")
-            await graph.finish(round_.shard, round_.number)
+            await graph.keep(round_, b"bytes")
+            await graph.finish(round_)
     assert len(absorbed) == len(set(absorbed)) == count
     assert rounds > 1
     assert (await graph.backlog()).empty
@@ -212,8 +212,8 @@ async def test_a_round_of_large_traits_is_cut_by_its_bytes(graph: RedisResolver)
     for shard in (0, 1):
         while (round_ := await take_round(graph, shard, 1_000, 0)) is not None:
             sizes.append(sum(len(str(one.value)) for one in round_.records))
-            await graph.keep(shard, round_.number, b"bytes")
-            await graph.finish(shard, round_.number)
+            await graph.keep(round_, b"bytes")
+            await graph.finish(round_)
     assert len(sizes) > 2
     assert max(sizes) < 6_000_000
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from resolvers.errors import Fenced, StoreLost
@@ -25,8 +27,8 @@ async def read_all(resolver: Resolver, topics: Topics) -> None:
         assert await resolver.take(shard, 10, 0) is Waiting.UNREAD
         await resolver.begin_reading(shard, READER)
         mine = [one for one in told(topics) if topics.shards[one.topic, one.key] == shard]
-        await resolver.retell(shard, READER, mine)
-        await resolver.end_reading(shard, READER)
+        await resolver.retell(shard, READER, 0, mine)
+        await resolver.end_reading(shard, READER, 1)
 
 
 async def busy(resolver: Resolver) -> None:
@@ -85,7 +87,7 @@ async def test_a_kept_round_that_kafka_has_is_no_loss(resolver: Resolver) -> Non
     shard = await shard_with_work(resolver)
     round_ = await take_round(resolver, shard, 10, 0)
     assert round_ is not None
-    await resolver.keep(shard, round_.number, b"bytes")
+    await resolver.keep(round_, b"bytes")
     left = await resolver.pending(shard, round_.number)
     assert left is not None
     assert left.payload == b"bytes"
@@ -100,7 +102,7 @@ async def test_a_recovery_that_a_late_publisher_asks_for_leaves_the_present_roun
     shard = await shard_with_work(resolver)
     round_ = await take_round(resolver, shard, 10, 0)
     assert round_ is not None
-    await resolver.keep(shard, round_.number, b"bytes")
+    await resolver.keep(round_, b"bytes")
     await resolver.recover({}, shard, 0)
     left = await resolver.pending(shard, 0)
     assert left is not None
@@ -151,8 +153,8 @@ async def test_rounds_of_what_was_dirty_at_the_end_of_reading_are_marked(resolve
     for shard in range(SHARDS):
         while (round_ := await take_round(resolver, shard, 1, 0)) is not None:
             marks.append(round_.recovery)
-            await resolver.keep(shard, round_.number, b"x")
-            await resolver.finish(shard, round_.number)
+            await resolver.keep(round_, b"x")
+            await resolver.finish(round_)
     assert marks
     assert all(marks)
     await apply(resolver, event("e2", "10:00", person("device:a", "device:b", traits={"plan": "paid"})))
@@ -167,10 +169,10 @@ async def test_an_older_reader_is_fenced(resolver: Resolver) -> None:
     assert await resolver.take(0, 10, 0) is Waiting.UNREAD
     await resolver.begin_reading(0, "older")
     await resolver.begin_reading(0, "newer")
-    for asked in (resolver.retell(0, "older", []), resolver.end_reading(0, "older")):
+    for asked in (resolver.retell(0, "older", 0, []), resolver.end_reading(0, "older", 0)):
         with pytest.raises(Fenced):
             await asked
-    await resolver.end_reading(0, "newer")
+    await resolver.end_reading(0, "newer", 0)
     with pytest.raises(Fenced):
         await resolver.begin_reading(0, "later")
 
@@ -191,3 +193,34 @@ async def test_a_loss_during_a_hold_is_a_recovery(resolver: Resolver) -> None:
     await resolver.hold({})
     assert await resolver.recover({})
     assert await resolver.take(0, 10, 0) is Waiting.UNREAD
+
+
+async def test_a_call_of_the_reader_that_was_lost_is_noticed(resolver: Resolver) -> None:
+    await busy(resolver)
+    await resolver.recover({})
+    assert await resolver.take(0, 10, 0) is Waiting.UNREAD
+    await resolver.begin_reading(0, READER)
+    for _ in range(2):  # an answer may be lost, and the call made again
+        await resolver.retell(0, READER, 0, [])
+    for asked in (resolver.retell(0, READER, 2, []), resolver.end_reading(0, READER, 2)):
+        with pytest.raises(Fenced):
+            await asked
+    await resolver.retell(0, READER, 1, [])
+    await resolver.end_reading(0, READER, 2)
+
+
+async def test_a_round_of_the_same_number_that_another_took_is_not_kept_or_ended(resolver: Resolver) -> None:
+    shard = await shard_with_work(resolver)
+    older = await take_round(resolver, shard, 10, 0)
+    assert older is not None
+    stranger = replace(older, taker="another")
+    with pytest.raises(Fenced):
+        await resolver.keep(stranger, b"old bytes")
+    await resolver.keep(older, b"bytes")
+    await resolver.finish(stranger)
+    left = await resolver.pending(shard, 0)
+    assert left is not None
+    await resolver.finish(older)  # who took it over is now its taker
+    assert (await resolver.backlog()).in_flight > 0
+    await resolver.finish(left)
+    assert (await resolver.backlog()).in_flight == 0

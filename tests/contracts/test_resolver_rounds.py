@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from resolvers.errors import Fenced
-from resolvers.port import Resolver
+from resolvers.port import Resolver, Round
 from tests.histories import apply, documents, event, group, person, written
 from tests.telling import Topics, drain, payload_of, publish, take_round
 
@@ -47,11 +49,11 @@ async def test_the_backlog_counts_down_to_empty(resolver: Resolver) -> None:
     assert (before.dirty, before.in_flight, before.empty) == (16, 0, False)
     round_ = await take_round(resolver, shard, 3, 0)
     assert round_ is not None
-    await resolver.keep(shard, round_.number, b"kept")
+    await resolver.keep(round_, b"kept")
     during = await resolver.backlog()
     assert during.dirty == 13
     assert during.in_flight > 0
-    await resolver.finish(shard, round_.number)
+    await resolver.finish(round_)
     assert (await resolver.backlog()).in_flight == 0
     await drain(resolver, Topics(), SHARDS)
     assert (await resolver.backlog()).empty
@@ -88,13 +90,15 @@ async def test_a_kept_round_comes_back_with_the_same_bytes(resolver: Resolver) -
     shard = await busy_shard(resolver)
     round_ = await take_round(resolver, shard, 3)
     assert round_ is not None
-    await resolver.keep(shard, round_.number, b"\x00\xff the bytes")
+    await resolver.keep(round_, b"\x00\xff the bytes")
     await apply(resolver, event("later", "10:00", person("device:d0", "device:d1", "device:d2")))
+    again = None
     for _ in range(2):
         again = await resolver.pending(shard, 0)
         assert again is not None
         assert (again.number, again.payload) == (round_.number, b"\x00\xff the bytes")
-    await resolver.finish(shard, round_.number)
+    assert again is not None
+    await resolver.finish(again)
     assert await resolver.pending(shard, 0) is None
 
 
@@ -105,10 +109,10 @@ async def test_what_changes_while_a_round_is_in_flight_is_told_after_it(resolver
         round_ = await take_round(resolver, shard, 10, 0)
         if round_ is None:
             continue
-        await resolver.keep(shard, round_.number, payload_of(round_))
+        await resolver.keep(round_, payload_of(round_))
         await apply(resolver, event("e2", "10:00", person("device:a", "device:b", traits={"n": 2})))
         topics.write(round_.number, payload_of(round_))
-        await resolver.finish(shard, round_.number)
+        await resolver.finish(round_)
     await drain(resolver, topics, SHARDS)
     assert written(topics.living()) == written(await documents(resolver))
 
@@ -117,13 +121,13 @@ async def test_finishing_twice_or_another_round_is_harmless(resolver: Resolver) 
     shard = await busy_shard(resolver)
     first = await take_round(resolver, shard, 3, 0)
     assert first is not None
-    await resolver.keep(shard, first.number, b"1")
-    await resolver.finish(shard, first.number)
-    await resolver.finish(shard, first.number)
+    await resolver.keep(first, b"1")
+    await resolver.finish(first)
+    await resolver.finish(first)
     second = await take_round(resolver, shard, 3, 0)
     assert second is not None
-    await resolver.keep(shard, second.number, b"2")
-    await resolver.finish(shard, first.number)
+    await resolver.keep(second, b"2")
+    await resolver.finish(first)
     kept = await resolver.pending(shard, 0)
     assert kept is not None
     assert kept.payload == b"2"
@@ -132,14 +136,14 @@ async def test_finishing_twice_or_another_round_is_harmless(resolver: Resolver) 
 async def test_keeping_a_round_that_is_not_in_flight_is_refused(resolver: Resolver) -> None:
     shard = await busy_shard(resolver)
     with pytest.raises(Fenced):
-        await resolver.keep(shard, 1, b"never taken")
+        await resolver.keep(Round(shard, 1), b"never taken")
     round_ = await take_round(resolver, shard, 3, 0)
     assert round_ is not None
     with pytest.raises(Fenced):
-        await resolver.keep(shard, round_.number + 1, b"another")
+        await resolver.keep(replace(round_, number=round_.number + 1), b"another")
     await resolver.pending(shard, 0)
     with pytest.raises(Fenced):
-        await resolver.keep(shard, round_.number, b"given back")
+        await resolver.keep(round_, b"given back")
 
 
 async def test_a_second_publisher_of_a_shard_is_refused_while_a_round_is_in_flight(resolver: Resolver) -> None:
@@ -159,8 +163,8 @@ async def test_numbers_rise_above_every_one_before(resolver: Resolver) -> None:
         if undone:
             assert await resolver.pending(shard, round_.number - 1) is None
         else:
-            await resolver.keep(shard, round_.number, b"x")
-            await resolver.finish(shard, round_.number)
+            await resolver.keep(round_, b"x")
+            await resolver.finish(round_)
     assert numbers == [1, 2, 3, 4]
 
 

@@ -17,6 +17,7 @@ from aiokafka.structs import ConsumerRecord
 
 from resolvers.evidence import evidence_of
 from resolvers.memory import MemoryResolver
+from resolvers.port import Round
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Position
@@ -367,7 +368,7 @@ async def test_a_round_that_was_kept_and_not_committed_is_told_once(pipeline: Pi
     await seen(settings, graph, 1)
     taken = await take_round(graph, 0, 100, 0)
     assert taken is not None
-    await graph.keep(0, taken.number, encode_round(taken, 0))
+    await graph.keep(taken, encode_round(taken, 0))
     async with publishers(settings, graph, 1) as (publisher,):
         assert await publisher.turn() is Turn.NOTHING
         assert await graph.pending(0, 0) is None
@@ -395,7 +396,7 @@ class Forgetful(MemoryResolver):
 
     broken = True
 
-    async def finish(self, shard: int, number: int) -> None:
+    async def finish(self, round_: Round) -> None:
         if self.broken:
             raise ConnectionResetError
-        await super().finish(shard, number)
+        await super().finish(round_)

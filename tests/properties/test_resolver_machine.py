@@ -97,7 +97,7 @@ class Machine(RuleBasedStateMachine):
             assert self._run(resolver.pending(shard, 0)) is None
             if round_ is not None:
                 with pytest.raises(Fenced):
-                    self._run(resolver.keep(shard, round_.number, b"woke up"))
+                    self._run(resolver.keep(round_, b"woke up"))
 
     @rule(shard=shards, limit=limits, seen=st.lists(events, max_size=2), sent=st.booleans())
     def crash_after_the_bytes_are_kept(self, shard: int, limit: int, seen: list[Event], sent: bool) -> None:
@@ -106,22 +106,24 @@ class Machine(RuleBasedStateMachine):
             self._write(kept)
         self.new_events_arrive(seen)
         self._restart()
+        left = []
         for (resolver, _), round_ in zip(self._both(), kept, strict=True):
             found = self._run(resolver.pending(shard, 0))
             assert (found and (found.number, found.payload)) == (round_ and (round_.number, round_.payload))
+            left.append(found)
         if not sent:
             self._write(kept)
-        for (resolver, _), round_ in zip(self._both(), kept, strict=True):
-            if round_ is not None:
-                self._run(resolver.finish(shard, round_.number))
-                self._run(resolver.finish(shard, round_.number))
+        for (resolver, _), found in zip(self._both(), left, strict=True):
+            if found is not None:
+                self._run(resolver.finish(found))
+                self._run(resolver.finish(found))
 
     def _take_and_keep(self, resolver: Resolver, shard: int, limit: int) -> Round | None:
         round_ = self._run(take_round(resolver, shard, limit, 0))
         if round_ is None:
             return None
         payload = payload_of(round_)
-        self._run(resolver.keep(shard, round_.number, payload))
+        self._run(resolver.keep(round_, payload))
         return Round(shard, round_.number, payload=payload)
 
     def _write(self, kept: list[Round | None]) -> None:

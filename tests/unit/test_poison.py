@@ -45,10 +45,21 @@ async def test_the_bad_ones_are_found_and_the_others_done_once() -> None:
     assert [(item, str(error)) for item, error in bad] == [(0, "among 1"), (41, "among 1"), (99, "among 1")]
 
 
-async def test_one_bad_one_among_many_costs_a_logarithm() -> None:
+async def test_one_bad_one_among_many_costs_a_logarithm_and_one_more_try() -> None:
     work = Work(77)
     await sifted(range(256), work)
-    assert work.calls == 1 + 2 * 8
+    assert work.calls == 1 + 2 * 8 + 1
+
+
+async def test_what_failed_once_and_works_again_is_nobodys_fault() -> None:
+    failures = [ValueError("the moment")]
+
+    async def work(items: Sequence[int]) -> int:
+        if failures:
+            raise failures.pop()
+        return sum(items)
+
+    assert await sifted([7], work) == ([7], [])
 
 
 async def test_what_fails_only_together_is_nobodys_fault() -> None:
@@ -109,8 +120,14 @@ def test_a_handful_in_a_row_may_fail() -> None:
 def test_one_that_did_well_ends_the_row() -> None:
     doubt = Doubt()
     doubt.weigh([ValueError()] * 5, fine=0)
-    doubt.weigh([ValueError()] * 100, fine=1)
+    doubt.weigh([ValueError()] * 5, fine=1)
     doubt.weigh([ValueError()] * 5, fine=0)
+    doubt.weigh([ValueError()] * 100, fine=100)
+
+
+def test_most_of_a_batch_is_not_the_records_fault_though_one_did_well() -> None:
+    with pytest.raises(ValueError, match="again"):
+        Doubt().weigh([ValueError("again")] * 6, fine=5)
 
 
 def test_a_batch_of_nothing_says_nothing() -> None:

@@ -39,12 +39,12 @@ class Outbox(MemoryResolver):
         self.told.append(told)
         return self.rounds.pop(0) if self.rounds else None
 
-    async def keep(self, shard: int, number: int, payload: bytes) -> None:
-        self.steps.append(f"keep {number}")
-        self.kept = Round(shard, number, payload=payload)
+    async def keep(self, round_: Round, payload: bytes) -> None:
+        self.steps.append(f"keep {round_.number}")
+        self.kept = Round(round_.shard, round_.number, payload=payload)
 
-    async def finish(self, shard: int, number: int) -> None:
-        self.steps.append(f"finish {number}")
+    async def finish(self, round_: Round) -> None:
+        self.steps.append(f"finish {round_.number}")
         self.kept = None
 
 
@@ -58,6 +58,9 @@ class Numbers:
 
     async def told(self, shard: int) -> int:
         return self.number
+
+    async def highest(self, shard: int) -> int:
+        return self.number + 1
 
 
 def publisher(outbox: Outbox, *producers: FakeProducer, committed: int = 0, recovery: Asked | None = None) -> ShardPublisher:
@@ -114,7 +117,7 @@ async def test_a_round_that_kafka_has_is_only_ended() -> None:
 async def test_a_round_that_kafka_is_past_begins_a_recovery_and_is_not_sent_again() -> None:
     outbox, producer, recovery = Outbox(kept=Round(2, 5, payload=encode_round(round_of(5), 0))), FakeProducer(), Asked()
     await publisher(outbox, producer, committed=9, recovery=recovery).turn()
-    assert recovery.begun == [(2, 9)]
+    assert recovery.begun == [(2, 10)]
     assert (outbox.steps, producer.written) == ([], {})
 
 

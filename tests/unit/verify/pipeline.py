@@ -69,11 +69,11 @@ class Pipeline:
                     break
                 told = True
                 payload = encode_round(taken, 0, tombstones=self.settings.outputs.tombstones)
-                await self.resolver.keep(shard, taken.number, payload)
+                await self.resolver.keep(taken, payload)
                 for word, records in by_topic(payload, {one: one for one in TOPICS}).items():
                     for record in records:
                         self.write(word, shard, record.key or b"", record.value)
-                await self.resolver.finish(shard, taken.number)
+                await self.resolver.finish(taken)
         return told
 
     async def drain(self) -> None:
