@@ -220,6 +220,8 @@ class MemoryResolver:
     async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
         """Begin a recovery: of a store that was born again, since this one forgets nothing while it lives."""
         noticed = shard if shard is not None and self._behind(shard, told) else None
+        if shard is not None and noticed is None:
+            return False
         if noticed is not None:
             self._rounds.pop(noticed, None)
             self._numbers[noticed] = told

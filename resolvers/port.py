@@ -146,7 +146,8 @@ class Resolver(Protocol):
         """Begin a recovery unless one is under way: every shard waits until the logs are applied up to `ends`, and is unread.
 
         The `shard` that noticed the loss, if one did, begins anew in any case, and its round numbers go on above
-        `told`. Gives whether this call began the recovery. Harmless to repeat.
+        `told`; where it knows of that round by now, nothing is done. Gives whether this call began the recovery. Harmless to
+        repeat.
         """
 
     async def hold(self, ends: Ends) -> None:

@@ -10,6 +10,9 @@
 
 if lost() then return { 'LOST' } end
 local word, shard = ARGV[1], ARGV[3]
+local noticed = shard ~= '' and behind(shard, tonumber(ARGV[4]))
+if shard ~= '' and not noticed then return { 'OK', 0 } end -- it has been recovered since it was noticed
+
 local under_way = redis.call('HVALS', RECOVERY)
 local began = #under_way == 0
 for _, state in ipairs(under_way) do
@@ -27,7 +30,6 @@ if began then
   if word == 'waiting' then redis.call('HINCRBY', META, 'recoveries', 1) end
   for each = 0, tonumber(redis.call('HGET', META, 'shards')) - 1 do redis.call('HSET', RECOVERY, each, word) end
 end
-local noticed = shard ~= '' and behind(shard, tonumber(ARGV[4]))
 if noticed then
   local round = BASE .. ':round:' .. shard
   undo(shard)
