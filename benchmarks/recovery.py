@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -23,7 +24,7 @@ from redis.asyncio import Redis
 from streams import kafka
 from streams.bench.stream import SETTINGS, product_records
 from streams.crew import Worker, crew
-from streams.drain import Drain, measuring
+from streams.drain import Behind, Drain, measuring
 from streams.graph import open_graph
 from streams.publishing import Pace, at_will, publish_records
 from streams.run import isolated
@@ -46,7 +47,7 @@ async def measure(settings: Settings, directory: Path, records: int, workers: in
     async with open_graph(settings) as resolver, measuring(settings, resolver) as drain, crew(settings, directory, workers) as running:
         before = records * 4 // 5
         begin = time.monotonic()
-        await publish(settings, product_records(before), lambda: drain.keep_up(LEAD, STALLED_SECONDS))
+        await publish(settings, product_records(before), partial(ahead, drain))
         await drained(drain, running)
         live = time.monotonic() - begin
         print(f"live: {before:,} records in {live:.1f} s, {before / live:,.0f}/s", flush=True)
@@ -56,7 +57,16 @@ async def measure(settings: Settings, directory: Path, records: int, workers: in
         emptied = time.monotonic()
         await rest
         await asyncio.sleep(3.0)
-        behind = await drain.wait(STALLED_SECONDS, lambda said: print(said, flush=True) if int(time.monotonic()) % 10 == 0 else None)
+        phases: dict[str, float] = {}
+
+        def note(behind: Behind) -> None:
+            now = round(time.monotonic() - emptied, 1)
+            if not behind.events:
+                phases.setdefault("applied_after_seconds", now)
+            if not behind.events and not behind.backlog.recovering:
+                phases.setdefault("read_after_seconds", now)
+
+        behind = await drain.wait(STALLED_SECONDS, note)
         assert behind.nothing, str(behind)
         recovery = time.monotonic() - emptied
         print(f"recovery: {records:,} records in {recovery:.1f} s, {records / recovery:,.0f}/s", flush=True)
@@ -68,11 +78,18 @@ async def measure(settings: Settings, directory: Path, records: int, workers: in
         "workers": workers,
         "live_seconds": round(live, 1),
         "live_per_second": round(before / live),
+        **phases,
         "recovery_seconds": round(recovery, 1),
         "recovery_per_second": round(records / recovery),
         "ratio": round(records / recovery / (before / live), 2),
         "verified": report.ok,
     }
+
+
+async def ahead(drain: Drain) -> None:
+    """Wait until at most so many records are on the way; asked seldom, since asking takes time of its own."""
+    while (behind := await drain.behind()).raw + behind.events > LEAD:  # noqa: ASYNC110 - another process moves it
+        await asyncio.sleep(0.5)
 
 
 async def publish(settings: Settings, records: Iterator[bytes], pace: Pace) -> None:
