@@ -275,15 +275,24 @@ class RedisResolver:
         return _unpack(packed)
 
     async def _call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
-        """Run a command of the birth that was opened. Raises StoreLost, with the space opened anew, when it is gone."""
+        """Run a command of the birth that was opened. Raises StoreLost, with the space opened anew, when it is gone.
+
+        Who never opened it takes the space as it is, and gets StoreMismatch where there is none.
+        """
         born = self._born
-        word, rest = await self._asked(self._scripts.call(command, *arguments, born))
+        word, rest = await self._asked(self._scripts.call(command, *arguments, born or await self._present()))
+        if word is Reply.LOST and not born:
+            raise StoreMismatch(f"{self._base} is not in Redis")
         if word is Reply.LOST:
             async with self._opening:
                 if self._born == born:
                     await self.open()
             raise StoreLost(f"{self._base} is no longer the space that was opened: Redis was emptied or replaced")
         return word, rest
+
+    async def _present(self) -> bytes:
+        """Give the birth of the space as it is, empty where there is none."""
+        return cast("bytes", await self._asked(self._redis.hget(f"{self._base}:meta", "born")) or b"")
 
     async def _asked(self, question: Awaitable[Answer]) -> Answer:
         """Wait for an answer to its end: a connection that is left half-way would give it to the next question."""

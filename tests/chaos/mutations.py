@@ -59,16 +59,15 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        # Read when the shard is opened, and not again when a transaction's outcome is unknown and it is opened anew.
         "cursor read before init_transactions",
-        ("net-cut", "net-half-open", "freeze-in-slow-network"),
+        ("freeze-in-slow-network",),
         (
             ("streams/publish.py", "        self._told = await self._numbers.told(self.shard)\n", ""),
             (
                 "streams/publish.py",
                 "        producer = self._producer = await self._make_producer(self.shard)\n",
                 """\
-        self._told = self._told or await self._numbers.told(self.shard)
+        self._told = await self._numbers.told(self.shard)
         producer = self._producer = await self._make_producer(self.shard)
 """,
             ),
