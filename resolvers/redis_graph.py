@@ -25,7 +25,7 @@ from resolvers.errors import Fenced, PositionGap, RedisUnavailable, StoreLost, S
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
 from resolvers.port import Applied, Backlog, Ends, Round, ToldRecord, Waiting
-from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of
+from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of, pack
 from resolvers.redis_told import told_row
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply, Scripts
@@ -44,11 +44,6 @@ _PASSING = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "RE
 _WALK = 200
 
 
-def _pack(value: object) -> bytes:
-    """Write msgpack in its older form, where bytes and text are one: Lua's cmsgpack knows no other."""
-    return bytes(msgpack.packb(value, use_bin_type=False, unicode_errors="surrogatepass"))
-
-
 def _unpack(packed: bytes) -> list[Any]:
     """Read what cmsgpack wrote, text as bytes: one C call, where a nested reply would be parsed piece by piece."""
     rows: list[Any] = msgpack.unpackb(packed, raw=True)
@@ -56,7 +51,7 @@ def _unpack(packed: bytes) -> list[Any]:
 
 
 def _pack_ends(ends: Ends) -> bytes:
-    return _pack([[f"{log}/{partition}", end] for (log, partition), end in ends.items()])
+    return pack([[f"{log}/{partition}", end] for (log, partition), end in ends.items()])
 
 
 def _behind(shard: int, number: int, told: int) -> str:
@@ -108,8 +103,8 @@ class RedisResolver:
             "identity_key": key,
         }
         flat = [part for pair in (*fixed.items(), ("born", uuid4().hex)) for part in pair]
-        named = _pack([f"{entity}:{kind}" for entity, kind in types])
-        word, rest = await self._asked(self._scripts.call("open", _pack(flat), named))
+        named = pack([f"{entity}:{kind}" for entity, kind in types])
+        word, rest = await self._asked(self._scripts.call("open", pack(flat), named))
         if word is Reply.REMAINS:
             raise StoreMismatch(f"{self._base} in Redis was deleted in part: delete all keys that begin with it, and it will be made anew")
         stored, codes = rest
@@ -119,7 +114,7 @@ class RedisResolver:
                 raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {_ADVICE[name]}")
         self._born = found.get("born", "")
         self._codes = dict(zip(types, codes, strict=True))
-        self._hubs = _pack(list(self._hub_codes()))
+        self._hubs = pack(list(self._hub_codes()))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -147,7 +142,7 @@ class RedisResolver:
 
     async def apply(self, batch: Batch) -> Applied:
         """Apply a batch in one script call."""
-        packed = _pack([self._evidence(one) for one in batch.evidence])
+        packed = pack([self._evidence(one) for one in batch.evidence])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
         word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs, batch.after, batch.mark)
         if word is Reply.GAP:
@@ -210,7 +205,7 @@ class RedisResolver:
     async def retell(self, shard: int, reader: str, calls: int, told: Sequence[ToldRecord]) -> None:
         """Say what topics hold, in one call."""
         rows = [told_row(self._rules, record) for record in told]
-        self._own(shard, *await self._call("retell", shard, reader, _pack(rows), calls))
+        self._own(shard, *await self._call("retell", shard, reader, pack(rows), calls))
 
     async def end_reading(self, shard: int, reader: str, calls: int) -> None:
         """End the reading."""

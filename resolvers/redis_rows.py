@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
 import msgspec
 
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
@@ -23,6 +24,11 @@ BIAS_HOURS = BIAS_MS // HOUR_MS
 _decode_traits = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str, str]] | list[None]).decode
 _PackedFact = tuple[int, str, str, str]
 _decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | bool]).decode
+
+
+def pack(value: object) -> bytes:
+    """Write msgpack in its older form, where bytes and text are one: Lua's cmsgpack knows no other."""
+    return bytes(msgpack.packb(value, use_bin_type=False, unicode_errors="surrogatepass"))
 
 
 class Rows:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgpack
-
 from resolvers.entity import Fact
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.port import ToldRecord
-from resolvers.redis_rows import BIAS_MS
+from resolvers.redis_rows import BIAS_MS, pack
 from resolvers.rules import Rules
 from resolvers.told import told_entity, told_membership
 
@@ -28,14 +26,14 @@ def told_row(rules: Rules, record: ToldRecord) -> list[Any]:
         case _:
             person, group = record.key.split(":")
             view = told_membership(record.document)
-            fold = _pack([_fact(view.latest), int(view.ended), _fact(view.active) if view.active else False]) if view else b""
+            fold = pack([_fact(view.latest), int(view.ended), _fact(view.active) if view.active else False]) if view else b""
             return ["m", founder_of(person) + founder_of(group), fold, record.key]
 
 
 def _entity(rules: Rules, record: ToldRecord) -> list[Any]:
     digest, view = founder_of(record.key), told_entity(rules, record.document)
     if view is not None:
-        traits = _pack({name: _fact(fact) for name, fact in view.traits.items()})
+        traits = pack({name: _fact(fact) for name, fact in view.traits.items()})
         return ["e", digest, "active", [seen.digest for seen in view.identifiers], traits, b"", record.key]
     document = record.document or {}
     if document.get("status") == "merged":
@@ -45,7 +43,3 @@ def _entity(rules: Rules, record: ToldRecord) -> list[Any]:
 
 def _fact(fact: Fact) -> list[Any]:
     return [fact.occurred_at + BIAS_MS, fact.source, fact.event_id, fact.value]
-
-
-def _pack(value: object) -> bytes:
-    return bytes(msgpack.packb(value, use_bin_type=False, unicode_errors="surrogatepass"))

@@ -32,8 +32,8 @@ def is_ours(record: ToldRecord) -> bool:
             case "identifiers":
                 Identifier(*record.key.split(":", 2))
             case _:
-                for entity_id in record.key.split(":", 1):
-                    founder_of(entity_id)
+                person, group = record.key.split(":")
+                founder_of(person), founder_of(group)
     except (TypeError, ValueError):
         return False
     return record.document is None or _needed(record.topic, record.document) <= record.document.keys()

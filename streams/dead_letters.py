@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -63,6 +64,16 @@ def dead_letter(
 def is_receipt(headers: Iterable[tuple[str, Any]] | None) -> bool:
     """Tell a receipt from a letter by its headers."""
     return any(name == RECEIPT for name, _ in headers or ())
+
+
+def readable(content: bytes | None) -> str | dict[str, str] | None:
+    """Give bytes for a JSON document: as text where they are, else in base64."""
+    if content is None:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return {"base64": b64encode(content).decode()}
 
 
 def reason_of(error: Exception) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from streams import kafka
-from streams.dead_letters import is_receipt
+from streams.dead_letters import is_receipt, readable
 from streams.settings import Settings
 from streams.topics import places_of
 
@@ -73,14 +71,5 @@ def _write(path: Path, lines: Iterable[bytes]) -> int:
 
 def _letter(record: ConsumerRecord) -> bytes:
     """Write a dead letter as one line: headers as text, and the bytes as text where they are, else in base64."""
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-    return orjson.dumps({"key": _text(record.key), "value": _text(record.value), "headers": headers, "offset": record.offset})
-
-
-def _text(content: bytes | None) -> str | dict[str, Any] | None:
-    if content is None:
-        return None
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(content).decode()}
+    headers = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
+    return orjson.dumps({"key": readable(record.key), "value": readable(record.value), "headers": headers, "offset": record.offset})

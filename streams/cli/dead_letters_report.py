@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from streams.dead_letters import ORIGINAL
+from streams.dead_letters import ORIGINAL, readable
 from streams.letters import original
 from streams.letters.letter import texts
 from streams.times import format_time
@@ -119,15 +118,15 @@ def shown_json(found: Found) -> dict[str, Any]:
     return {
         "letter": str(found.letter.name),
         "state": "replayed" if found.receipts else "waiting",
-        "headers": {name: _plain(value) for name, value in found.record.headers if not name.startswith(ORIGINAL)},
+        "headers": {name: readable(value) for name, value in found.record.headers if not name.startswith(ORIGINAL)},
         "record": {
             "topic": found.letter.record.topic,
             "partition": found.letter.record.partition,
             "offset": found.letter.record.offset,
             "timestamp": _time(came.timestamp_ms),
-            "headers": [[name, _plain(value)] for name, value in came.headers],
-            "key": _plain(came.key),
-            "value": _plain(came.value),
+            "headers": [[name, readable(value)] for name, value in came.headers],
+            "key": readable(came.key),
+            "value": readable(came.value),
         },
         "receipts": [{"letter": str(one.letter), "time": one.time, "to": one.to} for one in found.receipts],
     }
@@ -237,20 +236,11 @@ def _time(ms: int) -> str:
         return "-"
 
 
-def _plain(content: bytes | None) -> str | dict[str, str] | None:
-    if content is None:
-        return None
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(content).decode()}
-
-
 def _short(content: bytes | None) -> str:
     """Write bytes as one line."""
     if content is None:
         return "none"
-    plain = _plain(content)
+    plain = readable(content)
     text = plain.replace("\n", "\\n") if isinstance(plain, str) else f"hex {content.hex()}"
     return text if len(text) <= PIPED_WIDTH else text[: PIPED_WIDTH - 3] + "..."
 

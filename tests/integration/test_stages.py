@@ -18,8 +18,6 @@ from aiokafka.structs import ConsumerRecord
 from resolvers.evidence import evidence_of
 from resolvers.memory import MemoryResolver
 from resolvers.port import Round
-from resolvers.redis_graph import RedisResolver
-from resolvers.rules import Rules
 from resolvers.sighting import Batch, Position
 from streams import kafka
 from streams.app import make_transactional_producer
@@ -28,6 +26,7 @@ from streams.crew import Worker
 from streams.dead_letters import now_ms
 from streams.drain import measuring
 from streams.events import Event, Identifier, Participant
+from streams.graph import open_graph, rules_of
 from streams.preflight import make_missing_topics
 from streams.publish import ShardPublisher, Telling, Turn, encode_round
 from streams.recovery import Recovery, log_ends
@@ -70,7 +69,7 @@ class Pipeline:
 
     async def drained(self) -> None:
         """Wait until everything that was written has come out."""
-        async with resolver(self.settings) as graph, measuring(self.settings, graph) as drain:
+        async with open_graph(self.settings) as graph, measuring(self.settings, graph) as drain:
             behind = await drain.wait(PATIENCE_SECONDS)
         assert behind.nothing, behind
 
@@ -94,20 +93,6 @@ async def sender(settings: Settings) -> AsyncIterator[Sender]:
         yield writing
     finally:
         await writing.stop()
-
-
-@asynccontextmanager
-async def resolver(settings: Settings) -> AsyncIterator[RedisResolver]:
-    graph = RedisResolver(settings.redis.url, rules_of(settings), settings.space, settings.partitions, settings.redis.buckets)
-    await graph.open()
-    try:
-        yield graph
-    finally:
-        await graph.close()
-
-
-def rules_of(settings: Settings) -> Rules:
-    return Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode())
 
 
 async def read_topic(settings: Settings, topic: str) -> list[ConsumerRecord]:
@@ -176,7 +161,7 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
         for worker in made.workers:
             await worker.kill()
         await delete_topics(settings)
-        async with resolver(settings) as graph:
+        async with open_graph(settings) as graph:
             await graph.drop()
 
 
@@ -305,7 +290,7 @@ async def shared(settings: Settings, stage: str, members: int) -> bool:
 
 
 async def test_a_log_that_was_made_anew_ends_the_worker_with_the_reason(pipeline: Pipeline) -> None:
-    async with resolver(pipeline.settings) as graph:
+    async with open_graph(pipeline.settings) as graph:
         await graph.apply(Batch("events", 1, 0, Position(12, 7), ()))
     worker = await pipeline.worker()
     assert await asyncio.wait_for(worker.process.wait(), PATIENCE_SECONDS) == 1
