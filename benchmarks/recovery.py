@@ -108,7 +108,12 @@ async def publish(settings: Settings, records: Iterator[bytes], pace: Pace) -> N
 
 async def drained(drain: Drain, workers: list[Worker]) -> None:
     """Wait until nothing is behind."""
-    behind = await drain.wait(STALLED_SECONDS, lambda _: [worker.check() for worker in workers][:0])
+
+    def check(_: Behind) -> None:
+        for worker in workers:
+            worker.check()
+
+    behind = await drain.wait(STALLED_SECONDS, check)
     assert behind.nothing, str(behind)
 
 
