@@ -69,7 +69,7 @@ def domain(value: str) -> str:
     if host.count(":") == 1:
         host = host.split(":", 1)[0]
     host = host.rstrip(".").removeprefix("www.")
-    if not host:
+    if not host.strip():
         return lower(value)
     if host.isascii():
         return host

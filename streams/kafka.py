@@ -6,6 +6,7 @@ all replicas and written once. Neighbours: every stage takes its clients from he
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -19,6 +20,8 @@ from streams.settings import KafkaSettings, SecuritySettings, Settings
 
 LARGEST_REQUEST_BYTES = 96 * 1024 * 1024
 """What a producer may send at once; below the broker's own bound on a request (100 MiB). Topics bound messages."""
+
+STOP_SECONDS = 5.0
 
 _UNREACHABLE = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, OSError, TimeoutError)
 
@@ -112,10 +115,12 @@ async def started(client: Client, kafka: KafkaSettings, what: str, trouble: Trou
 
 
 async def stop(client: Startable) -> None:
-    """End a client of any kind, started or not."""
+    """End a client of any kind, started or not; one that does not end in time goes on ending in the background."""
     end = getattr(client, "stop", None) or getattr(client, "close", None)
     if end is not None:
-        await end()
+        done, _ = await asyncio.wait([asyncio.ensure_future(end())], timeout=STOP_SECONDS)
+        for one in done:
+            one.result()
 
 
 def _unreachable(kafka: KafkaSettings) -> str:

@@ -6,8 +6,12 @@ calls it.
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import sys
+import time
+from threading import Thread
 from typing import Any
 
 import faust
@@ -19,6 +23,11 @@ from streams.log import set_up_log
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 10.0
+"""What a worker may take beyond its drain to let go of its connections."""
+
+LOOK_SECONDS = 0.5
 
 
 class NexusWorker(faust.Worker):
@@ -44,6 +53,8 @@ def run_worker(settings: Settings, *, json_log: bool = False, debug: bool = Fals
     """Run a worker until it is stopped; gives the exit code. The last line on standard error says why it ended badly."""
     set_up_log(as_json=json_log, debug=debug)
     worker = NexusWorker(create_app(settings))
+    seconds = settings.worker.drain_seconds + GRACE_SECONDS
+    Thread(target=_see_it_end, args=(worker.nexus_app, seconds), name="last resort", daemon=True).start()
     code, reason = 0, None
     try:
         worker.execute_from_commandline()
@@ -52,8 +63,25 @@ def run_worker(settings: Settings, *, json_log: bool = False, debug: bool = Fals
         # Faust's worker exits from where it catches the error, so the error is the exit's context.
         reason = worker.crash_reason or worker.nexus_app.crash_reason or ending.__context__
     if code:
+        _say_no_more()
         print(f"nexus worker ended: {last_words(reason)}", file=sys.stderr, flush=True)  # noqa: T201 - the last word, whatever the log
     return code
+
+
+def _see_it_end(app: NexusApp, seconds: float) -> None:
+    """End the process when a worker that stops or has crashed is still there after so long: a library may hang in its end."""
+    while not (app.should_stop or app.crashed):  # another thread's state
+        time.sleep(LOOK_SECONDS)
+    time.sleep(seconds)
+    reason = last_words(app.crash_reason) if app.crash_reason else "asked to stop"
+    print(f"nexus worker ended: {reason} (it did not stop by itself within {seconds:g} s)", file=sys.stderr, flush=True)  # noqa: T201
+    os._exit(1)
+
+
+def _say_no_more() -> None:
+    """Let what is left of a crashed worker say its errors now, not after the last line: futures tell theirs when they are collected."""
+    gc.collect()
+    logging.disable(logging.CRITICAL)
 
 
 def last_words(reason: BaseException | None) -> str:

@@ -69,7 +69,7 @@ def _domain(value: str) -> str:
     while host.endswith("."):
         host = host[:-1]
     host = host.removeprefix("www.")
-    if not host:
+    if not host.strip():
         return whole
     try:
         return host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")

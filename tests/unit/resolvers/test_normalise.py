@@ -141,3 +141,7 @@ def test_normalising_a_host_again_changes_nothing(before: str, host: str, after:
 def test_nothing_is_dropped(normal: Callable[[str], str], text: str) -> None:
     assume(text.strip())
     assert normal(text).strip()
+
+
+def test_a_domain_without_a_host_stays_as_it_is() -> None:
+    assert domain("@ :") == "@ :"
