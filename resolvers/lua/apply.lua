@@ -231,11 +231,11 @@ for i, n in ipairs(centres) do founders[i] = node(part(find(n)).founder).digest 
 
 for _, new in ipairs(created) do
   local n, value = new[1], new[2]
-  redis.call('HSET', bucket('i', n.digest), n.digest, struct.pack('>I5', n.id))
+  put(bucket('i', n.digest), n.digest, struct.pack('>I5', n.id))
   local key, field = page(#value <= 64 and 'v' or 'V', n.id)
-  redis.call('HSET', key, field, value)
+  put(key, field, value)
 end
-for _, new in ipairs(created_links) do redis.call('HSET', bucket('l', new[1]), new[1], struct.pack('>I5', new[2])) end
+for _, new in ipairs(created_links) do put(bucket('l', new[1]), new[1], struct.pack('>I5', new[2])) end
 for _, o in ipairs(observations) do redis.call('ZADD', BASE .. ':o:' .. o[1], o[2], o[3]) end
 for _, t in ipairs(together) do remember(t[1], t[2]) end
 flush()

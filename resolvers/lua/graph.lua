@@ -165,13 +165,63 @@ local function unite(a, b)
   return a
 end
 
-local function write_dirty()
-  for key, told in pairs(dirty) do
-    local shard = shard_of(string.sub(key, 2, 17))
-    if redis.call('HSETNX', BASE .. ':dirty:' .. shard, key, told) == 1 then
-      redis.call('RPUSH', BASE .. ':queue:' .. shard, key)
+local MOST_AT_ONCE = 1000 -- arguments of one command that come from a table: Lua's stack is bounded
+
+-- Fields of hashes to be written, key by key: one command for all fields of a hash, since a command costs more than a field.
+local puts = {} -- key -> {field, value, field, value, ...}
+
+local function put(key, field, value)
+  local fields = puts[key]
+  if not fields then
+    puts[key] = { field, value }
+    return
+  end
+  local count = #fields
+  fields[count + 1], fields[count + 2] = field, value
+end
+
+local function write_puts()
+  for key, fields in pairs(puts) do
+    for first = 1, #fields, MOST_AT_ONCE do
+      redis.call('HSET', key, unpack(fields, first, math.min(#fields, first + MOST_AT_ONCE - 1)))
     end
   end
+end
+
+-- Make keys of a shard dirty that are not; what was told of one that is stays that of the older marking.
+local function write_dirty_of(shard, keys)
+  local hash, queue = BASE .. ':dirty:' .. shard, BASE .. ':queue:' .. shard
+  for first = 1, #keys, MOST_AT_ONCE / 2 do
+    local last = math.min(#keys, first + MOST_AT_ONCE / 2 - 1)
+    local had = redis.call('HMGET', hash, unpack(keys, first, last))
+    local new, marked = {}, {}
+    for i, told in ipairs(had) do
+      if not told then
+        local key = keys[first + i - 1]
+        new[#new + 1] = key
+        marked[#marked + 1] = key
+        marked[#marked + 1] = dirty[key]
+      end
+    end
+    if #new > 0 then
+      redis.call('HSET', hash, unpack(marked))
+      redis.call('RPUSH', queue, unpack(new))
+    end
+  end
+end
+
+local function write_dirty()
+  local by_shard = {}
+  for key in pairs(dirty) do
+    local shard = shard_of(string.sub(key, 2, 17))
+    local keys = by_shard[shard]
+    if not keys then
+      keys = {}
+      by_shard[shard] = keys
+    end
+    keys[#keys + 1] = key
+  end
+  for shard, keys in pairs(by_shard) do write_dirty_of(shard, keys) end
   for key, list in pairs(notes) do
     for _, one in ipairs(list) do redis.call('RPUSH', BASE .. ':note:' .. key, one) end
   end
@@ -181,19 +231,19 @@ local function write_memberships()
   for _, b in pairs(belongs) do
     if b and b.dirty then
       local key, name = pair_key(b.a, b.g)
-      redis.call('HSET', key, name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g }))
+      put(key, name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g }))
     end
   end
   for _, q in pairs(lists) do
     if q.dirty then
       local key, field = page('q', q.id)
-      redis.call('HSET', key, field, struct.pack('>I5I4I5I4', q.groups, q.group_count, q.members, q.member_count))
+      put(key, field, struct.pack('>I5I4I5I4', q.groups, q.group_count, q.members, q.member_count))
     end
   end
   for name, f in pairs(folds) do
     if f.dirty then
       if f.latest then
-        redis.call('HSET', bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false }))
+        put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false }))
       else
         redis.call('HDEL', bucket('r', name), name)
       end
@@ -222,27 +272,28 @@ local function flush()
   for id, n in pairs(nodes) do
     if n.dirty then
       local key, field = page('n', id)
-      redis.call('HSET', key, field, pack_node(n))
+      put(key, field, pack_node(n))
     end
   end
   for id, l in pairs(links) do
     if l.dirty then
       local key, field = page('k', id)
-      redis.call('HSET', key, field, pack_link(l))
+      put(key, field, pack_link(l))
     end
   end
   for root, p in pairs(parts) do
     local key, field = page('p', root)
     local traits_key = page('t', root)
     if p.gone then
-      redis.call('HDEL', key, field)
-      redis.call('HDEL', traits_key, field)
+      if p.raw then redis.call('HDEL', key, field) end
+      if p.traits_raw ~= '' then redis.call('HDEL', traits_key, field) end
     else
-      if p.dirty then redis.call('HSET', key, field, pack_part(p)) end
-      if p.traits_dirty then redis.call('HSET', traits_key, field, cmsgpack.pack(p.traits)) end
+      if p.dirty then put(key, field, pack_part(p)) end
+      if p.traits_dirty then put(traits_key, field, cmsgpack.pack(p.traits)) end
     end
   end
   write_memberships()
+  write_puts()
   write_dirty()
   for name, value in pairs(counters) do redis.call('HSET', META, name, string.format('%d', value)) end
 end
