@@ -9,6 +9,8 @@
 -- Times are milliseconds since the year 1, last times whole hours since then: never negative, so packed unsigned.
 -- Strings are compared byte by byte or as integers, never with `<`, which follows the server's locale.
 
+local redis, struct, string, table, math, cmsgpack = redis, struct, string, table, math, cmsgpack -- locals are faster than globals
+local ipairs, pairs, unpack, tonumber = ipairs, pairs, unpack, tonumber
 local BASE = KEYS[1]
 local META = BASE .. ':meta'
 local RECOVERY = BASE .. ':recovery' -- shard -> 'waiting' | 'hold' | 'unread' | 'reader' and its name
@@ -23,7 +25,8 @@ local buckets -- set by the script that needs it, from META
 local function lost() return redis.call('HGET', META, 'born') ~= ARGV[#ARGV] end
 
 local function page(kind, number) -- 128 numbered records to a hash: small enough for the compact encoding
-  return BASE .. ':' .. kind .. ':' .. math.floor(number / 128), string.char(number % 128)
+  local place = number % 128
+  return BASE .. ':' .. kind .. ':' .. (number - place) / 128, string.char(place)
 end
 
 local function bucket(kind, digest) -- records named by a digest
@@ -61,8 +64,8 @@ local function node(id)
   local key, field = page('n', id)
   local raw = redis.call('HGET', key, field)
   if not raw then return nil end
-  n = { id = id }
-  n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest = struct.unpack(NODE, raw)
+  local parent, after, first, last, flink, head, told, code, digest = struct.unpack(NODE, raw)
+  n = { id = id, parent = parent, next = after, first = first, last = last, flink = flink, head = head, told = told, code = code, digest = digest, dirty = false }
   nodes[id] = n
   return n
 end
@@ -117,16 +120,17 @@ local function part(root)
   if p then return p end
   local key, field = page('p', root.id)
   local raw = redis.call('HGET', key, field)
-  p = { root = root.id, raw = raw, counts = {} }
-  local types, at
-  p.founder, p.first, p.last, p.count, p.horizon, p.horizon_digest, types, at = struct.unpack(PART, raw)
+  local founder, first, last, all, horizon, horizon_digest, types, at = struct.unpack(PART, raw)
+  local counts = {}
   for _ = 1, types do
     local code, count
     code, count, at = struct.unpack('>BI5', raw, at)
-    p.counts[code] = count
+    counts[code] = count
   end
-  p.list = string.sub(raw, at)
-  p.issued = node(p.founder).digest
+  p = {
+    root = root.id, raw = raw, founder = founder, first = first, last = last, count = all, horizon = horizon, horizon_digest = horizon_digest,
+    counts = counts, list = string.sub(raw, at), issued = node(founder).digest, traits = false, traits_raw = false, dirty = false,
+  }
   parts[root.id] = p
   return p
 end
@@ -159,15 +163,15 @@ local function link(id)
   if l then return l end
   local key, field = page('k', id)
   local raw = redis.call('HGET', key, field)
-  local count, at
-  l = { id = id, members = {} }
-  l.first, l.last, count, at = struct.unpack(LINK, raw)
+  local first, last, count, at = struct.unpack(LINK, raw)
+  local members = {}
   for i = 1, count do
     local member, after
     member, after, at = struct.unpack('>I5I5', raw, at)
-    l.members[i] = { member, after }
+    members[i] = { member, after }
   end
-  l.source, l.event_id, l.traits = unpack(cmsgpack.unpack(string.sub(raw, at)))
+  local said = cmsgpack.unpack(string.sub(raw, at))
+  l = { id = id, members = members, first = first, last = last, source = said[1], event_id = said[2], traits = said[3], dirty = false }
   links[id] = l
   return l
 end
@@ -211,12 +215,9 @@ local function list_of(id)
   if q then return q end
   local key, field = page('q', id)
   local raw = redis.call('HGET', key, field)
-  q = { id = id }
-  if raw then
-    q.groups, q.group_count, q.members, q.member_count = struct.unpack('>I5I4I5I4', raw)
-  else
-    q.groups, q.group_count, q.members, q.member_count = 0, 0, 0, 0
-  end
+  local groups, group_count, members, member_count = 0, 0, 0, 0
+  if raw then groups, group_count, members, member_count = struct.unpack('>I5I4I5I4', raw) end
+  q = { id = id, groups = groups, group_count = group_count, members = members, member_count = member_count, dirty = false }
   lists[id] = q
   return q
 end
