@@ -136,7 +136,7 @@ class Wiring:
         self.at_once = min(self.settings.partitions, MOST_AT_ONCE)
         self.outside_seconds = max(self.redis_seconds, self.settings.kafka.connect_seconds)
         self.told = ToldTopics(self.settings, app.resolver, self.outside_seconds, app.health.stage("publish").progressed)
-        self.recovery = Recovery(app.resolver, partial(log_ends, self.settings), self.told.read, self.outside_seconds)
+        self.recovery = Recovery(app.resolver, partial(log_ends, self.settings), self.told, self.outside_seconds)
 
     def agent(self, name: str, handler: Callable[[Any], Awaitable[Any]]) -> JobChannel:
         """Start an agent over a channel of its own; gives the channel."""

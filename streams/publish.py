@@ -136,6 +136,7 @@ class ShardPublisher:
 
     async def close(self) -> None:
         """Let go of the producer; a transaction that is open is aborted by whoever comes next."""
+        self._recovery.forget(self.shard)
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await ended(producer)
@@ -163,6 +164,7 @@ class ShardPublisher:
             case None:
                 return Turn.NOTHING
             case Waiting.CATCHING_UP:
+                await self._recovery.read_ahead(self.shard)
                 return Turn.WAITING
             case Waiting.UNREAD:
                 await self._recovery.read(self.shard)

@@ -32,8 +32,27 @@ class Recovering(Protocol):
     async def begin(self, reason: str, shard: int | None = None, told: int = 0) -> None:
         """Have publishing wait for the logs, and every shard's topics read, unless that is under way."""
 
+    async def read_ahead(self, shard: int) -> None:
+        """Read a shard's compacted topics ahead, while the logs are being applied. Cheap to repeat."""
+
     async def read(self, shard: int) -> None:
         """Read a shard's compacted topics and tell the resolver. Raises Fenced when another worker reads them."""
+
+    def forget(self, shard: int) -> None:
+        """Give up what was read ahead of a shard: somebody else may publish it now."""
+
+
+class Topics(Protocol):
+    """What was told, as the topics have it."""
+
+    async def read_ahead(self, shard: int) -> None:
+        """Read a shard's compacted topics into memory. Does nothing the second time."""
+
+    async def read(self, shard: int) -> None:
+        """Give the resolver the last record of every key of a shard. Raises Fenced when another worker reads it."""
+
+    def forget(self, shard: int) -> None:
+        """Give up what was read ahead of a shard."""
 
 
 class Recovery:
@@ -43,13 +62,13 @@ class Recovery:
         self,
         resolver: Resolver,
         ends: Callable[[], Awaitable[Ends]],
-        read: Callable[[int], Awaitable[None]],
+        topics: Topics,
         patience_seconds: float,
     ) -> None:
-        """Keep the parts: `ends` asks where the logs end now, `read` reads a shard's topics."""
+        """Keep the parts: `ends` asks where the logs end now."""
         self._resolver = resolver
         self._ends = ends
-        self._read = read
+        self._topics = topics
         self._patience_seconds = patience_seconds
 
     async def begin(self, reason: str, shard: int | None = None, told: int = 0) -> None:
@@ -70,7 +89,15 @@ class Recovery:
 
     async def read(self, shard: int) -> None:
         """Read a shard's compacted topics and tell the resolver. Raises Fenced when another worker reads them."""
-        await self._read(shard)
+        await self._topics.read(shard)
+
+    async def read_ahead(self, shard: int) -> None:
+        """Read a shard's compacted topics ahead, while the logs are being applied. Cheap to repeat."""
+        await self._topics.read_ahead(shard)
+
+    def forget(self, shard: int) -> None:
+        """Give up what was read ahead of a shard: somebody else may publish it now."""
+        self._topics.forget(shard)
 
 
 class LostAgain(Retryable):

@@ -133,7 +133,7 @@ from streams.positions import AppliedPositions, Progress, checksum
     Mutation(
         "no ghost scan",
         LOSSES,
-        (("streams/told.py", "            if last[key_mark(record.key)] != record.offset:\n", "            if last:\n"),),
+        (("streams/told.py", "        for key, value in last:\n", "        for key, value in ():\n"),),
     ),
 )
 

@@ -194,7 +194,7 @@ class Worker:
         self._sender = Sender(self._producer, "kafka", PATIENCE_SECONDS)
         told = Told(self._seen("told"), self._resolver)
         self._rounds = CommittedRounds(self._rounds_consumer, "entities", "rounds", told.last_version, PATIENCE_SECONDS)
-        self._recovery = Recovery(self._resolver, self._ends, told.read, PATIENCE_SECONDS)
+        self._recovery = Recovery(self._resolver, self._ends, told, PATIENCE_SECONDS)
         self._lanes: list[Lane] = []
         self._publishers: list[ShardPublisher] = []
 

@@ -156,6 +156,12 @@ class Recoveries:
     async def read(self, shard: int) -> None:
         raise AssertionError
 
+    async def read_ahead(self, shard: int) -> None:
+        raise AssertionError
+
+    def forget(self, shard: int) -> None:
+        raise AssertionError
+
 
 def event(email: str) -> bytes:
     person = Participant("person", "seen", [Identifier("email", email)])

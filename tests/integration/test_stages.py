@@ -310,7 +310,7 @@ async def publishers(settings: Settings, graph: MemoryResolver, count: int) -> A
     topic, group = settings.topic("entities"), kafka.group_id(settings, "rounds")
     told = ToldTopics(settings, graph, PATIENCE_SECONDS)
     rounds = CommittedRounds(make_consumer, topic, group, told.last_version, PATIENCE_SECONDS)
-    recovery = Recovery(graph, partial(log_ends, settings), told.read, PATIENCE_SECONDS)
+    recovery = Recovery(graph, partial(log_ends, settings), told, PATIENCE_SECONDS)
     await rounds.start()
     telling = Telling({word: settings.topic(word) for word in WORDS})
     made = [ShardPublisher(0, graph, telling, rounds, recovery, make_producer, Counters(), now_ms) for _ in range(count)]

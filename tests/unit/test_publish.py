@@ -125,7 +125,16 @@ async def test_a_shard_in_recovery_waits_then_reads_its_topics_then_tells() -> N
     outbox, recovery = Outbox(Waiting.CATCHING_UP, Waiting.UNREAD, round_of(3)), Asked()
     made = publisher(outbox, FakeProducer(), recovery=recovery)
     assert [await made.turn() for _ in range(3)] == [Turn.WAITING, Turn.TOLD, Turn.TOLD]
-    assert recovery.read_shards == [2]
+    assert (recovery.read_ahead_shards, recovery.read_shards) == ([2], [2])
+
+
+async def test_who_lets_go_of_a_shard_forgets_what_was_read_ahead() -> None:
+    recovery = Asked()
+    made = publisher(Outbox(Waiting.CATCHING_UP), FakeProducer(), recovery=recovery)
+    await made.turn()
+    assert not recovery.forgotten
+    await made.close()
+    assert recovery.forgotten == [2]
 
 
 async def test_a_redis_that_went_back_in_the_middle_has_the_publisher_start_over() -> None:

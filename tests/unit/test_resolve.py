@@ -74,6 +74,12 @@ class Recoveries:
     async def read(self, shard: int) -> None:
         raise AssertionError
 
+    async def read_ahead(self, shard: int) -> None:
+        raise AssertionError
+
+    def forget(self, shard: int) -> None:
+        raise AssertionError
+
 
 class Stage:
     """The resolve stage with everything around it in memory."""
