@@ -32,7 +32,7 @@ from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting, Usable
 from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record, untold
-from resolvers.told import told_view
+from resolvers.told import comparable, told_view
 
 Views = dict[str, EntityView | MembershipView]
 """By key: an entity id, or `person id:group id`."""
@@ -236,18 +236,21 @@ class MemoryResolver:
         self._recovery.begin_reading(shard, reader)
 
     async def retell(self, shard: int, reader: str, calls: int, told: Sequence[ToldRecord]) -> None:
-        """Take what topics hold as what was told last, and make it dirty."""
+        """Take what topics hold as what was told last, and make it dirty unless that is what is known here."""
         self._recovery.called(shard, reader, calls)
+        now, retold = self._documents(), self._retold.setdefault(shard, set())
         for record in told:
             key = (record.topic, record.key)
             self._told_views.pop(record.key, None)
             self._told.pop(key, None)
             if record.document is None:
                 continue
-            self._retold.setdefault(shard, set()).add(key)
-            self._told[key] = {name: value for name, value in record.document.items() if name != "version"}
-            view = told_view(self._rules, record)
-            if view is not None:
+            said = self._told[key] = {name: value for name, value in record.document.items() if name != "version"}
+            same = comparable(record) and not _differ(said, now.get(key))
+            (retold.discard if same else retold.add)(key)
+            if same:
+                self._merges.pop(record.key, None)
+            if (view := told_view(self._rules, record)) is not None:
                 self._told_views[record.key] = view
 
     async def end_reading(self, shard: int, reader: str, calls: int) -> None:

@@ -5,29 +5,66 @@ Neighbours: `told` reads the documents; `redis_graph` sends the rows to `lua/ret
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from resolvers.entity import Fact
 from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.instant import hour_of, read_instant
 from resolvers.port import ToldRecord
-from resolvers.redis_rows import BIAS_MS, pack
+from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, pack
 from resolvers.rules import Rules
-from resolvers.told import told_entity, told_membership
+from resolvers.told import comparable, told_entity, told_membership
 
 
 def told_row(rules: Rules, record: ToldRecord) -> list[Any]:
-    """Write the row of one record."""
+    """Write the row of one record. What is compared with the graph stands last, and is empty where that is no use."""
     match record.topic:
         case "entities":
-            return _entity(rules, record)
+            return [*_entity(rules, record), _compared(_said_of_entity, rules, record)]
         case "identifiers":
             digest = identifier_digest(rules.identity_key, Identifier(*record.key.split(":", 2)))
-            return ["i", digest, int(record.document is not None), record.key]
+            return ["i", digest, int(record.document is not None), record.key, _compared(_said_of_identifier, rules, record)]
         case _:
             person, group = record.key.split(":")
             view = told_membership(record.document)
             fold = pack([_fact(view.latest), int(view.ended), _fact(view.active) if view.active else False]) if view else b""
-            return ["m", founder_of(person) + founder_of(group), fold, record.key]
+            said = _compared(_said_of_membership, rules, record)
+            return ["m", founder_of(person) + founder_of(group), fold, record.key, said]
+
+
+def _compared(said: Callable[[Rules, dict[str, Any]], list[Any]], rules: Rules, record: ToldRecord) -> list[Any]:
+    """Write what a document says beside its key; nothing where it can't be compared."""
+    if record.document is None or not comparable(record):
+        return []
+    try:
+        return said(rules, record.document)
+    except (TypeError, ValueError):
+        return []
+
+
+def _said_of_identifier(rules: Rules, document: dict[str, Any]) -> list[Any]:
+    named = document["entity_id"]
+    if document["status"] != "active" or not named.startswith(rules.prefix(document["entity_type"]) + "_"):
+        return []
+    return [*_times(document), founder_of(named)]
+
+
+def _said_of_entity(_: Rules, document: dict[str, Any]) -> list[Any]:
+    if document["status"] == "merged":
+        return [founder_of(document["merged_into"])]
+    return [*_times(document), [part for one in document["identifiers"] for part in _times(one)]]
+
+
+def _said_of_membership(_: Rules, document: dict[str, Any]) -> list[Any]:
+    until = document["until"]
+    ended = 0 if until is None else read_instant(until) + BIAS_MS
+    return [read_instant(document["since"]) + BIAS_MS, ended, document["source"], document["role"] or ""]
+
+
+def _times(document: dict[str, Any]) -> tuple[int, int]:
+    """Read the first time, and the hour of the last, as they lie in Redis."""
+    return read_instant(document["first_seen"]) + BIAS_MS, hour_of(read_instant(document["last_seen"])) + BIAS_HOURS
 
 
 def _entity(rules: Rules, record: ToldRecord) -> list[Any]:

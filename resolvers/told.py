@@ -45,6 +45,31 @@ def _needed(topic: str, document: dict[str, Any]) -> set[str]:
     return _MEMBERSHIP if topic == "memberships" else set()
 
 
+_COMPARED = {
+    "identifiers": {"entity_type", "type", "value", "entity_id", "first_seen", "last_seen", "status", "version"},
+    "entities": _ENTITY | {"status", "states", "version"},
+    "merged": {"entity_id", "entity_type", "status", "merged_into", "version"},
+    "memberships": _MEMBERSHIP | {"last_seen", "version"},
+}
+
+
+def comparable(record: ToldRecord) -> bool:
+    """Say whether a document has just what is compared with the graph to find that there is nothing to tell.
+
+    An entity that lists a part of its identifiers, leaves out traits or has states counts as changed. Whatever a document
+    says besides must be added here and to every comparison.
+    """
+    document = record.document
+    if document is None:
+        return False
+    merged = document.get("status") == "merged"
+    if document.keys() != _COMPARED["merged" if merged else record.topic]:
+        return False
+    if record.topic == "entities" and not merged:
+        return bool(not document["states"] and document["identifier_count"] == len(document["identifiers"]))
+    return True
+
+
 def told_view(rules: Rules, record: ToldRecord) -> EntityView | MembershipView | None:
     """Read what a record says of an entity or a membership; None for an identifier, and where nothing lives."""
     match record.topic:

@@ -7,7 +7,9 @@
 
 if lost() then return { 'LOST' } end
 if redis.call('HGET', RECOVERY, ARGV[1]) ~= 'reader' .. ARGV[2] .. ':' .. ARGV[3] then return { 'GONE' } end
-local waiting = redis.call('LLEN', BASE .. ':queue:' .. ARGV[1])
+local queue = BASE .. ':queue:' .. ARGV[1]
+if redis.call('EXISTS', BASE .. ':dirty:' .. ARGV[1]) == 0 then redis.call('UNLINK', queue) end
+local waiting = redis.call('LLEN', queue)
 if waiting > 0 then redis.call('HSET', BASE .. ':round:' .. ARGV[1], 'recovering', waiting) end
 redis.call('HDEL', RECOVERY, ARGV[1])
 if redis.call('EXISTS', RECOVERY) == 0 then redis.call('DEL', ENDS) end

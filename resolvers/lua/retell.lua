@@ -1,14 +1,19 @@
 -- Make keys of a shard dirty as its compacted topics hold them: what a topic says was told last, whatever the graph remembers.
+-- A key of which the topic says just what the graph knows is not dirty, or not any more.
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard        ARGV[2]  the reader's name        ARGV[4]  how many calls of this reader came before
--- ARGV[3]  msgpack {row, ...}: {'e', digest, 'active' | 'merged' | '', {digest of an identifier, ...}, packed traits, survivor's digest, key}
---          | {'i', digest, 1 if there is a document, key} | {'m', both digests, packed fold or '', key}
+-- ARGV[3]  msgpack {row, ...}: {'e', digest, 'active' | 'merged' | '', {digest of an identifier, ...}, packed traits, survivor's digest, key, said}
+--          | {'i', digest, 1 if there is a document, key, said} | {'m', both digests, packed fold or '', key, said}
+--          where said is all that the document says besides, or empty where it is not to be compared: of an entity
+--          {first ms, last h, {first ms, last h of each identifier, ...}}, or {survivor's digest}; of an identifier
+--          {first ms, last h, founder's digest}; of a membership {since ms, until ms or 0, source, role}
 -- REPLY    {'OK'} | {'GONE'} another reader has begun, or a call of this one was lost | {'LOST'}
 --
 -- Cost     O(rows and the identifiers they list)
 -- Keeps    Only what is dirty and what was told of it is written. A key that the graph does not know gets 'X' and its
---          text as what was told: `take` writes its tombstone.
+--          text as what was told: `take` writes its tombstone. A key that is not dirty any more stays in the queue, where
+--          `take` passes over it.
 
 if lost() then return { 'LOST' } end
 local shard, NOBODY = ARGV[1], string.rep('\0', 16)
@@ -32,31 +37,92 @@ local function listed(digests) -- the record of a part that lists these identifi
   return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0) .. table.concat(list)
 end
 
+local clean = {}
+
+local function keep_as_told(key) -- the topic says it all: what a replay noted of it was told before
+  clean[#clean + 1] = key
+  if string.sub(key, 1, 1) == 'e' then redis.call('DEL', BASE .. ':note:' .. key) end
+end
+
+local function same_traits(p, packed)
+  local told, count = cmsgpack.unpack(packed), 0
+  for name, fact in pairs(traits_of(p)) do
+    if not told[name] or told[name][4] ~= fact[4] then return false end
+    count = count + 1
+  end
+  for _ in pairs(told) do count = count - 1 end
+  return count == 0
+end
+
+local function same_entity(n, p, row)
+  local first, last, times = unpack(row[8])
+  if not times or p.founder ~= n.id or p.first ~= first or p.last ~= last or p.count ~= #row[4] then return false end
+  for i, digest in ipairs(row[4]) do
+    local one = node_of(digest)
+    if not one or find(one).id ~= p.root or one.first ~= times[2 * i - 1] or one.last ~= times[2 * i] then return false end
+  end
+  return same_traits(p, row[5])
+end
+
+local function same_membership(f, said)
+  local since, until_ms, source, role = unpack(said)
+  if not role or not f.latest then return false end
+  local told = f.ended == 1 and f.active or f.latest
+  local named = f.latest[4] ~= '' and f.latest[4] or told[4]
+  return told[1] == since and (f.ended == 1 and f.latest[1] or 0) == until_ms and f.latest[2] == source and named == role
+end
+
 local function retell_entity(key, row)
   local n, status = node_of(row[2]), row[3]
   if not n then
     if status ~= '' then mark(key, 'X' .. row[7]) end
     return
   end
-  local founder = node(part(find(n)).founder).digest
+  local p = part(find(n))
+  local founder = node(p.founder).digest
   if status == 'active' then
-    mark(key, cmsgpack.pack({ listed(row[4]), row[5] }))
+    if same_entity(n, p, row) then keep_as_told(key) else mark(key, cmsgpack.pack({ listed(row[4]), row[5] })) end
+  elseif founder ~= row[2] and founder == row[8][1] then
+    keep_as_told(key)
   elseif founder == row[2] or is_dirty(key) or (status == 'merged' and founder ~= row[6]) then
     mark(key, '')
   end
 end
 
-for _, row in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local key = row[1] .. row[2]
-  if row[1] == 'e' then
-    retell_entity(key, row)
-  elseif row[1] == 'i' then
-    if node_of(row[2]) then mark(key, '') elseif row[3] == 1 then mark(key, 'X' .. row[4]) end
-  elseif node_of(string.sub(row[2], 1, 16)) and node_of(string.sub(row[2], 17)) then
-    if row[3] ~= '' or is_dirty(key) or redis.call('HEXISTS', bucket('r', row[2]), row[2]) == 1 then mark(key, row[3]) end
+local function retell_identifier(key, row)
+  local n = node_of(row[2])
+  if not n then
+    if row[3] == 1 then mark(key, 'X' .. row[4]) end
+    return
+  end
+  local founder, first, last, named = node(part(find(n)).founder), unpack(row[5])
+  if n.first ~= first or n.last ~= last or founder.digest ~= named then
+    mark(key, '')
+    return
+  end
+  keep_as_told(key)
+  if n.told ~= founder.id then
+    n.told = founder.id
+    local where, field = page('n', n.id)
+    redis.call('HSET', where, field, pack_node(n))
+  end
+end
+
+local function retell_membership(key, row)
+  if node_of(string.sub(row[2], 1, 16)) and node_of(string.sub(row[2], 17)) then
+    local f = fold_of(row[2])
+    if same_membership(f, row[5]) then
+      keep_as_told(key)
+    elseif row[3] ~= '' or is_dirty(key) or f.latest then
+      mark(key, row[3])
+    end
   elseif row[3] ~= '' then
     mark(key, 'X' .. row[4])
   end
 end
+
+local by_kind = { e = retell_entity, i = retell_identifier, m = retell_membership }
+for _, row in ipairs(cmsgpack.unpack(ARGV[3])) do by_kind[row[1]](row[1] .. row[2], row) end
+for at = 1, #clean, 1000 do redis.call('HDEL', BASE .. ':dirty:' .. shard, unpack(clean, at, math.min(#clean, at + 999))) end
 redis.call('HSET', RECOVERY, shard, again)
 return { 'OK' }

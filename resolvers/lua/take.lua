@@ -95,14 +95,31 @@ local function row_of(key, told, noted)
   return { 'e', digest, had, traits, note_rows(noted), row }
 end
 
-while #taken < limit and read < budget do
-  local key = redis.call('LINDEX', BASE .. ':queue:' .. shard, #taken)
-  if not key then break end
-  local told = redis.call('HGET', BASE .. ':dirty:' .. shard, key)
+local function take_key(key, told)
   local noted = redis.call('LRANGE', BASE .. ':note:' .. key, 0, NOTES - 1)
   taken[#taken + 1] = { key, cmsgpack.pack({ told, table.concat(noted) }), #noted }
   rows[#rows + 1] = row_of(key, told, table.concat(noted))
   read = read + 200 + #told + 400 * #noted
+end
+
+local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
+local queue, visited, seen, named = BASE .. ':queue:' .. shard, 0, {}, {}
+while #taken < limit and read < budget and visited < VISITS do
+  local at = visited % limit
+  if at == 0 then named = redis.call('LRANGE', queue, visited, visited + limit - 1) end
+  local key = named[at + 1]
+  if not key then break end
+  visited = visited + 1
+  local told = not seen[key] and redis.call('HGET', BASE .. ':dirty:' .. shard, key)
+  if told then
+    seen[key] = true
+    take_key(key, told)
+  end
+end
+
+redis.call('LTRIM', queue, visited, -1)
+if visited > #taken and redis.call('HEXISTS', round, 'recovering') == 1 then
+  if redis.call('HINCRBY', round, 'recovering', #taken - visited) <= 0 then redis.call('HDEL', round, 'recovering') end
 end
 if #taken == 0 then return { 'NONE' } end
 
@@ -119,7 +136,6 @@ for _, t in ipairs(taken) do
   redis.call('HDEL', BASE .. ':dirty:' .. shard, t[1])
   redis.call('HSET', inflight, t[1], t[2])
 end
-redis.call('LTRIM', BASE .. ':queue:' .. shard, #taken, -1)
 for _, t in ipairs(taken) do
   if t[3] > 0 then redis.call('LTRIM', BASE .. ':note:' .. t[1], t[3], -1) end
   if t[3] == NOTES and redis.call('EXISTS', BASE .. ':note:' .. t[1]) == 1 then -- the others are told in the next round
