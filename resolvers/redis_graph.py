@@ -24,7 +24,7 @@ from resolvers.entity import entity_document, identifier_document, membership_do
 from resolvers.errors import Fenced, PositionGap, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
-from resolvers.port import Applied, Backlog, Ends, Round, ToldRecord, Waiting
+from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of, pack
 from resolvers.redis_told import told_row
 from resolvers.rules import Rules
@@ -42,6 +42,9 @@ READ_BUDGET = 1024 * 1024
 
 _PASSING = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _WALK = 200
+
+COMPOSED_AT_ONCE = 100
+"""Output keys whose documents are composed without a pause: some milliseconds."""
 
 
 def _unpack(packed: bytes) -> list[Any]:
@@ -175,9 +178,17 @@ class RedisResolver:
             case Reply.UNREAD:
                 return Waiting.UNREAD
             case Reply.OK:
-                return Round(shard, rest[0], tuple(compose(self._rows, _unpack(rest[2]))), recovery=bool(rest[1]), taker=taker)
+                return Round(shard, rest[0], await self._composed(_unpack(rest[2])), recovery=bool(rest[1]), taker=taker)
             case _:
                 return None
+
+    async def _composed(self, rows: list[list[Any]]) -> tuple[OutputRecord, ...]:
+        """Compose a round's records, and let others have their turn in between: they keep Redis and Kafka busy meanwhile."""
+        records: list[OutputRecord] = []
+        for at in range(0, len(rows), COMPOSED_AT_ONCE):
+            records += compose(self._rows, rows[at : at + COMPOSED_AT_ONCE])
+            await asyncio.sleep(0)
+        return tuple(records)
 
     async def keep(self, round_: Round, payload: bytes) -> None:
         """Store a round's bytes."""

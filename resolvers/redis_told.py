@@ -6,6 +6,7 @@ Neighbours: `told` reads the documents; `redis_graph` sends the rows to `lua/ret
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from resolvers.entity import Fact
@@ -58,13 +59,16 @@ def _said_of_entity(_: Rules, document: dict[str, Any]) -> list[Any]:
 
 def _said_of_membership(_: Rules, document: dict[str, Any]) -> list[Any]:
     until = document["until"]
-    ended = 0 if until is None else read_instant(until) + BIAS_MS
-    return [read_instant(document["since"]) + BIAS_MS, ended, document["source"], document["role"] or ""]
+    ended = 0 if until is None else _instant(until) + BIAS_MS
+    return [_instant(document["since"]) + BIAS_MS, ended, document["source"], document["role"] or ""]
 
 
 def _times(document: dict[str, Any]) -> tuple[int, int]:
     """Read the first time, and the hour of the last, as they lie in Redis."""
-    return read_instant(document["first_seen"]) + BIAS_MS, hour_of(read_instant(document["last_seen"])) + BIAS_HOURS
+    return _instant(document["first_seen"]) + BIAS_MS, hour_of(_instant(document["last_seen"])) + BIAS_HOURS
+
+
+_instant = lru_cache(maxsize=100_000)(read_instant)
 
 
 def _entity(rules: Rules, record: ToldRecord) -> list[Any]:

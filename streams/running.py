@@ -29,6 +29,10 @@ GRACE_SECONDS = 10.0
 
 LOOK_SECONDS = 0.5
 
+COLLECTING = (50_000, 20, 50)
+"""After how many more objects Python looks for cycles: a batch makes tens of thousands and hardly a cycle. At Python's own
+thresholds a worker spends a third of its time on looking, and Redis waits for it meanwhile."""
+
 
 class NexusWorker(faust.Worker):
     """Faust's worker with its own output left out."""
@@ -52,6 +56,7 @@ class NexusWorker(faust.Worker):
 def run_worker(settings: Settings, *, json_log: bool = False, debug: bool = False) -> int:
     """Run a worker until it is stopped; gives the exit code. The last line on standard error says why it ended badly."""
     set_up_log(as_json=json_log, debug=debug)
+    gc.set_threshold(*COLLECTING)
     worker = NexusWorker(create_app(settings))
     seconds = settings.worker.drain_seconds + GRACE_SECONDS
     Thread(target=_see_it_end, args=(worker.nexus_app, seconds), name="last resort", daemon=True).start()

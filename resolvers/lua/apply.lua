@@ -24,6 +24,9 @@ if ARGV[7] == '' or ARGV[7] ~= last then -- else it is this call again, whose an
   if offset ~= ARGV[2] or (ARGV[6] ~= '' and ARGV[6] ~= last) then return { 'GAP', offset } end
 end
 
+local recovering = redis.call('HGETALL', RECOVERY)
+for i = 1, #recovering, 2 do unread[tonumber(recovering[i])] = recovering[i + 1] == 'waiting' end
+
 local batch = cmsgpack.unpack(ARGV[4])
 local hub_of = {}
 for _, rule in ipairs(cmsgpack.unpack(ARGV[5])) do hub_of[rule[1]] = rule[2] end

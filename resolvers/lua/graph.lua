@@ -15,12 +15,14 @@ local function number(name)
   return counters[name]
 end
 
+local unread = {} -- shards whose topics are still to be read: those say what was told, so nothing is remembered of it here
+
 local function mark_identifier(n) dirty['i' .. n.digest] = '' end
 
 local function mark_entity(digest, p) -- p: the part that was told under this id until now, or nil
   local key = 'e' .. digest
   if dirty[key] then return end
-  if not (p and p.raw) then
+  if not (p and p.raw) or unread[shard_of(digest)] then
     dirty[key] = ''
     return
   end

@@ -22,10 +22,30 @@ local before, again = 'reader' .. ARGV[2] .. ':' .. calls, 'reader' .. ARGV[2] .
 if state ~= before and state ~= again then return { 'GONE' } end
 buckets = tonumber(redis.call('HGET', META, 'buckets'))
 
-local function is_dirty(key) return redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 1 end
+local DIRTY, MOST_AT_ONCE = BASE .. ':dirty:' .. shard, 500
+local marked, marks, clean = {}, {}, {} -- marked: key, told, key, told, ...; marks and clean: keys
+
+local function is_dirty(key) return redis.call('HEXISTS', DIRTY, key) == 1 end
 
 local function mark(key, told)
-  if redis.call('HSET', BASE .. ':dirty:' .. shard, key, told) == 1 then redis.call('RPUSH', BASE .. ':queue:' .. shard, key) end
+  marks[#marks + 1] = key
+  marked[#marked + 1] = key
+  marked[#marked + 1] = told
+end
+
+local function write_marks()
+  for first = 1, #marks, MOST_AT_ONCE do
+    local last = math.min(#marks, first + MOST_AT_ONCE - 1)
+    local new = {}
+    for i, had in ipairs(redis.call('HMGET', DIRTY, unpack(marks, first, last))) do
+      if not had then new[#new + 1] = marks[first + i - 1] end
+    end
+    redis.call('HSET', DIRTY, unpack(marked, 2 * first - 1, 2 * last))
+    if #new > 0 then redis.call('RPUSH', BASE .. ':queue:' .. shard, unpack(new)) end
+  end
+  for first = 1, #clean, MOST_AT_ONCE do
+    redis.call('HDEL', DIRTY, unpack(clean, first, math.min(#clean, first + MOST_AT_ONCE - 1)))
+  end
 end
 
 local function listed(digests) -- the record of a part that lists these identifiers, as a marking keeps it
@@ -36,8 +56,6 @@ local function listed(digests) -- the record of a part that lists these identifi
   end
   return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0) .. table.concat(list)
 end
-
-local clean = {}
 
 local function keep_as_told(key) -- the topic says it all: what a replay noted of it was told before
   clean[#clean + 1] = key
@@ -95,8 +113,9 @@ local function retell_identifier(key, row)
     if row[3] == 1 then mark(key, 'X' .. row[4]) end
     return
   end
-  local founder, first, last, named = node(part(find(n)).founder), unpack(row[5])
-  if n.first ~= first or n.last ~= last or founder.digest ~= named then
+  local first, last, named = unpack(row[5])
+  local founder = n.first == first and n.last == last and node(part(find(n)).founder)
+  if not founder or founder.digest ~= named then
     mark(key, '')
     return
   end
@@ -123,6 +142,6 @@ end
 
 local by_kind = { e = retell_entity, i = retell_identifier, m = retell_membership }
 for _, row in ipairs(cmsgpack.unpack(ARGV[3])) do by_kind[row[1]](row[1] .. row[2], row) end
-for at = 1, #clean, 1000 do redis.call('HDEL', BASE .. ':dirty:' .. shard, unpack(clean, at, math.min(#clean, at + 999))) end
+write_marks()
 redis.call('HSET', RECOVERY, shard, again)
 return { 'OK' }
