@@ -40,7 +40,7 @@ def _compared(said: Callable[[Rules, dict[str, Any]], list[Any]], rules: Rules, 
         return []
     try:
         return said(rules, record.document)
-    except (TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return []
 
 
@@ -60,7 +60,8 @@ def _said_of_entity(_: Rules, document: dict[str, Any]) -> list[Any]:
 def _said_of_membership(_: Rules, document: dict[str, Any]) -> list[Any]:
     until = document["until"]
     ended = 0 if until is None else _instant(until) + BIAS_MS
-    return [_instant(document["since"]) + BIAS_MS, ended, document["source"], document["role"] or ""]
+    last = hour_of(_instant(document["last_seen"])) + BIAS_HOURS
+    return [_instant(document["since"]) + BIAS_MS, ended, last, document["source"], document["role"] or ""]
 
 
 def _times(document: dict[str, Any]) -> tuple[int, int]:

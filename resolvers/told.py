@@ -46,10 +46,10 @@ def _needed(topic: str, document: dict[str, Any]) -> set[str]:
 
 
 _COMPARED = {
-    "identifiers": {"entity_type", "type", "value", "entity_id", "first_seen", "last_seen", "status", "version"},
-    "entities": _ENTITY | {"status", "states", "version"},
-    "merged": {"entity_id", "entity_type", "status", "merged_into", "version"},
-    "memberships": _MEMBERSHIP | {"last_seen", "version"},
+    "identifiers": {"entity_type", "type", "value", "entity_id", "first_seen", "last_seen", "status"},
+    "entities": _ENTITY | {"status", "states"},
+    "merged": {"entity_id", "entity_type", "status", "merged_into"},
+    "memberships": _MEMBERSHIP | {"last_seen"},
 }
 
 
@@ -63,7 +63,7 @@ def comparable(record: ToldRecord) -> bool:
     if document is None:
         return False
     merged = document.get("status") == "merged"
-    if document.keys() != _COMPARED["merged" if merged else record.topic]:
+    if document.keys() - {"version"} != _COMPARED["merged" if merged else record.topic]:
         return False
     if record.topic == "entities" and not merged:
         return bool(not document["states"] and document["identifier_count"] == len(document["identifiers"]))

@@ -7,7 +7,7 @@
 --          | {'i', digest, 1 if there is a document, key, said} | {'m', both digests, packed fold or '', key, said}
 --          where said is all that the document says besides, or empty where it is not to be compared: of an entity
 --          {first ms, last h, {first ms, last h of each identifier, ...}}, or {survivor's digest}; of an identifier
---          {first ms, last h, founder's digest}; of a membership {since ms, until ms or 0, source, role}
+--          {first ms, last h, founder's digest}; of a membership {since ms, until ms or 0, last h, source, role}
 -- REPLY    {'OK'} | {'GONE'} another reader has begun, or a call of this one was lost | {'LOST'}
 --
 -- Cost     O(rows and the identifiers they list)
@@ -83,11 +83,12 @@ local function same_entity(n, p, row)
 end
 
 local function same_membership(f, said)
-  local since, until_ms, source, role = unpack(said)
+  local since, until_ms, last, source, role = unpack(said)
   if not role or not f.latest then return false end
   local told = f.ended == 1 and f.active or f.latest
   local named = f.latest[4] ~= '' and f.latest[4] or told[4]
-  return told[1] == since and (f.ended == 1 and f.latest[1] or 0) == until_ms and f.latest[2] == source and named == role
+  local ended = f.ended == 1 and f.latest[1] or 0
+  return told[1] == since and ended == until_ms and math.floor(f.latest[1] / 3600000) == last and f.latest[2] == source and named == role
 end
 
 local function retell_entity(key, row)

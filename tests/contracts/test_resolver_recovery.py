@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -143,11 +145,81 @@ async def test_only_what_differs_is_told_on_the_timeline(resolver: Resolver) -> 
     check_told(await documents(resolver), topics, 1_000)
 
 
+async def told_before(resolver: Resolver) -> Topics:
+    """Have people, a group and a merge told, so that every kind of document is on the topics."""
+    topics = Topics()
+    await busy(resolver)
+    await apply(resolver, event("e2", "9:10", person("email:b@x.example", traits={"seats": 1.5, "tags": ["x", {"y": None}]})))
+    await drain(resolver, topics, SHARDS)
+    link = person("device:a", "email:b@x.example"), group("shop:1")
+    await apply(resolver, event("e3", "9:20", *link, memberships=[Membership(0, 1, None, ended=True)]))
+    await drain(resolver, topics, SHARDS)
+    assert {document.get("status") for document in topics.documents.values()} == {"active", "merged", None}
+    return topics
+
+
+async def test_what_a_topic_says_just_so_is_not_told_again(resolver: Resolver) -> None:
+    topics = await told_before(resolver)
+    lines = len(topics.lines)
+    await resolver.recover({})
+    await read_all(resolver, topics)
+    assert (await resolver.backlog()).empty
+    assert [await take_round(resolver, shard, 10, 0) for shard in range(SHARDS)] == [None] * SHARDS
+    await apply(resolver, event("e4", "9:30", person("device:a", traits={"plan": "paid"})))
+    await drain(resolver, topics, SHARDS)
+    assert [(line["kind"], line["data"]["old"]) for line in topics.lines[lines:]] == [("trait.changed", "free")]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_whatever_a_document_says_otherwise_is_told_again(resolver: Resolver) -> None:
+    topics = await told_before(resolver)
+    right = dict(topics.documents)
+    for key, wrong in [(key, wrong) for key, document in right.items() for wrong in otherwise(document)]:
+        topics.documents[key] = wrong
+        topics.versions.clear()
+        topics.timeline.clear()
+        await resolver.recover({})
+        await read_all(resolver, topics)
+        found = [await take_round(resolver, shard, 10, 0) for shard in range(SHARDS)]
+        told_again = {(one.topic, one.key): one.value for round_ in found if round_ for one in round_.records}
+        assert told_again[key] == right[key], wrong
+        for round_ in found:
+            if round_:
+                await resolver.keep(round_, b"x")
+                await resolver.finish(round_)
+        topics.documents[key] = right[key]
+
+
+def otherwise(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give documents that differ from one in one thing each; what names the key stays."""
+    for name in ("first_seen", "last_seen", "since", "until"):
+        if said.get(name):
+            yield said | {name: "2024-01-01T03:00:00.000Z"}
+    for name, other in {"role": "guest", "source": "other", "until": "2024-01-01T03:00:00.000Z", "extra": 1}.items():
+        if name in said or (name == "extra" and "merged_into" not in said):
+            yield said | {name: other}
+    if "traits" in said:
+        first, *others = said["identifiers"]
+        yield said | {"traits": {**said["traits"], "new": 1}}
+        yield said | {"traits": {}} if said["traits"] else said | {"traits": {"x": 1}}
+        yield said | {"traits": dict.fromkeys(said["traits"], 0)} if said["traits"] else said | {"traits": {"x": 1}}
+        yield said | {"identifiers": [first | {"last_seen": "2024-01-01T23:00:00.000Z"}, *others]}
+        yield said | {"identifiers": [first | {"first_seen": "2024-01-01T01:00:00.000Z"}, *others]}
+        yield said | {"identifiers": [*said["identifiers"], first | {"value": "other"}], "identifier_count": len(said["identifiers"]) + 1}
+        yield said | {"identifiers": [first | {"value": "other"}, *others]}
+        yield said | {"states": {"subscription": {"value": "active"}}}
+    elif "type" in said:
+        yield said | {"entity_id": "per_" + "b" * 26}
+    elif "merged_into" in said:
+        yield said | {"merged_into": "per_" + "b" * 26}
+
+
 async def test_rounds_of_what_was_dirty_at_the_end_of_reading_are_marked(resolver: Resolver) -> None:
     topics = Topics()
     await busy(resolver)
     await drain(resolver, topics, SHARDS)
     await resolver.recover({})
+    await apply(resolver, event("e1b", "10:30", person("device:a"), group("shop:1")))
     await read_all(resolver, topics)
     marks = []
     for shard in range(SHARDS):
