@@ -28,5 +28,6 @@ FAULTS: Mapping[str, Kind] = {
     "net-cut": Kind("network", on_network.cut),
     "net-delay": Kind("network", on_network.delay),
     "net-half-open": Kind("network", on_network.half_open),
+    "late-commit": Kind("network", on_network.late_commit),
     "poison": Kind("records", on_records.poison),
 }

@@ -60,7 +60,7 @@ MUTATIONS = (
     ),
     Mutation(
         "cursor read before init_transactions",
-        ("freeze-in-slow-network",),
+        ("late-commit",),
         (
             ("streams/publish.py", "        self._told = await self._numbers.told(self.shard)\n", ""),
             (

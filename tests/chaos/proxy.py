@@ -1,7 +1,7 @@
 """The proxy: a TCP server between the workers and one server, which breaks the network in the ways that networks break.
 
-Invariant: no byte is changed, repeated or reordered; what is lost is lost to the end of its connection. Neighbours:
-`servers` puts one before Kafka and one before Redis, `faults` asks them for trouble.
+Invariant: no byte is changed, repeated or reordered; what is lost is lost to the end of its connection, and what is late
+makes all that follows it there late. Neighbours: `servers` puts one before Kafka and one before Redis, `faults` asks them for trouble.
 """
 
 from __future__ import annotations
@@ -16,9 +16,14 @@ from threading import Thread
 from typing import TypeVar
 
 from streams.stack.ports import LOOPBACK
+from tests.chaos.kafka_requests import Requests
+from tests.chaos.late_commit import LateCommit
 
 CHUNK_BYTES = 65_536
 WAITING_CHUNKS = 64
+STAYS_SECONDS = 1.0
+"""A late commit's connection stays for so long, though its client is gone: Kafka need not read what is closed."""
+
 _RESET = struct.pack("ii", 1, 0)
 
 Answer = TypeVar("Answer")
@@ -30,6 +35,7 @@ class Connection:
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self.silent = False
+        self.port: int = client.get_extra_info("peername")[1]
         self._writers = [client]
 
     def joined(self, upstream: asyncio.StreamWriter) -> None:
@@ -53,8 +59,10 @@ class Connection:
 class Proxy:
     """Passes connections on from one loopback port to another until it is asked for something else."""
 
-    def __init__(self, port: int, upstream_port: int) -> None:
+    def __init__(self, port: int, upstream_port: int, *, understands_kafka: bool = False) -> None:
         self.port = port
+        self._understands_kafka = understands_kafka
+        self._late = LateCommit()
         self._upstream_port = upstream_port
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -100,8 +108,27 @@ class Proxy:
             connection.silent = True
         return len(self._connections)
 
+    async def catch_commit(self, seconds: float) -> int | None:
+        """Keep the next commit of a transaction, and what follows it on its connection; gives the client's port, None if none came.
+
+        It is delivered just before a successor of the same transactional id is made known to Kafka, or when all is healed.
+        """
+        self._late = LateCommit(armed=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._late.caught.wait(), seconds)
+        self._late.armed = False
+        return self._late.port or None
+
+    async def delivered(self, seconds: float) -> bool:
+        """Wait until the commit that was caught is delivered; gives whether a successor made it so."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._late.delivered.wait(), seconds)
+        return self._late.succeeded
+
     async def heal(self) -> None:
         """Pass everything on again; what was lost stays lost."""
+        self._late.armed = False
+        self._late.wanted.set()
         self._delay_seconds, self._refusing, self._losing = 0.0, False, False
         self._open.set()
 
@@ -123,7 +150,7 @@ class Proxy:
         connection.silent = self._losing
         behind, upstream = await asyncio.open_connection(LOOPBACK, self._upstream_port)
         connection.joined(upstream)
-        out = asyncio.ensure_future(self._pump(connection, reader, upstream))
+        out = asyncio.ensure_future(self._pump(connection, reader, upstream, Requests() if self._understands_kafka else None))
         back = asyncio.ensure_future(self._pump(connection, behind, writer))
         await asyncio.wait([out, back], return_when=asyncio.FIRST_COMPLETED)
         if connection.silent and not out.done():  # the server has hung up, and nobody can tell the client
@@ -132,13 +159,19 @@ class Proxy:
             pump.cancel()
         await asyncio.gather(out, back, return_exceptions=True)
 
-    async def _pump(self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Move bytes one way until their writer hangs up."""
+    async def _pump(
+        self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requests: Requests | None = None
+    ) -> None:
+        """Move bytes one way until their writer hangs up; `requests` reads what a client asks of Kafka."""
         waiting: asyncio.Queue[Chunk | None] = asyncio.Queue(WAITING_CHUNKS)
         read = asyncio.ensure_future(self._read(reader, waiting))
         try:
             while (chunk := await waiting.get()) is not None:
+                for request in requests.feed(chunk[1]) if requests else ():
+                    await self._late.pass_on(request, connection.port)
                 await self._write(connection, writer, chunk)
+                if requests and not connection.silent:
+                    await self._written(connection)
         except OSError:
             connection.reset()
         finally:
@@ -159,6 +192,12 @@ class Proxy:
         if not connection.silent:
             writer.write(found)
             await writer.drain()
+
+    async def _written(self, connection: Connection) -> None:
+        late = self._late
+        if late.wanted.is_set() and late.port == connection.port and not late.delivered.is_set():
+            late.written(connection.port)
+            await asyncio.sleep(STAYS_SECONDS)
 
 
 class Elsewhere:

@@ -37,7 +37,7 @@ class Servers:
         self._elsewhere = elsewhere
         self.kafka = KafkaServer(directory / "kafka", kafka, HEAP_MEBIBYTES, Proxied(behind, kafka_proxy), session_ms=KAFKA_SESSION_MS)
         self.redis = RedisServer(directory / "redis", redis)
-        self.kafka_proxy = Proxy(kafka_proxy, behind)
+        self.kafka_proxy = Proxy(kafka_proxy, behind, understands_kafka=True)
         self.redis_proxy = Proxy(redis_proxy, redis)
         self.direct = Addresses(self.kafka.bootstrap_servers, self.redis.url)
         self.proxied = Addresses(f"{LOOPBACK}:{kafka_proxy}", f"redis://{LOOPBACK}:{redis_proxy}/0")

@@ -57,6 +57,11 @@ class Slot:
             return "down"
         return "ready" if any(line.startswith("ready:") for line in self._worker.lines()) else "starting"
 
+    @property
+    def pid(self) -> int | None:
+        """Name the process, None where none runs."""
+        return None if self._worker is None or self._worker.process.returncode is not None else self._worker.process.pid
+
     def signal(self, number: signal.Signals) -> bool:
         """Send the process a signal; gives whether there was one."""
         worker = self._worker
