@@ -5,6 +5,7 @@
     |-- Retryable              something outside failed: the same call may succeed later
     |   |-- KafkaUnavailable
     |   `-- RedisUnavailable
+    |       `-- RedisRefuses   it answers, and takes nothing for now: full, loading, read-only, failing over
     |-- Poison                 this record is bad and will be bad next time
     |   `-- Rejected           an adapter's word: the record gives no event, with the reason
     |-- PositionGap            a batch does not continue from the stored position; nothing was written
@@ -38,6 +39,10 @@ class KafkaUnavailable(Retryable):
 
 class RedisUnavailable(Retryable):
     """Redis did not answer or refuses writes for now; the message names its address."""
+
+
+class RedisRefuses(RedisUnavailable):
+    """Redis answers, and takes nothing for now: it is full, loading, read-only or failing over. It is waited for as long as that lasts."""
 
 
 class Poison(NexusError):  # noqa: N818

@@ -15,13 +15,13 @@ import msgpack
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ClusterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import BusyLoadingError, ClusterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
 from resolvers.entity import entity_document, identifier_document, membership_document, merged_document
-from resolvers.errors import Fenced, PositionGap, RedisUnavailable, StoreLost, StoreMismatch
+from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
@@ -313,7 +313,10 @@ class RedisResolver:
                 raise
             if isinstance(error, ReadOnlyError):  # after a failover the address may lead elsewhere, but not what is connected
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
-            raise RedisUnavailable(f"Redis at {self._url.rpartition('@')[2]} does not answer or takes no writes: {error}") from error
+            where = self._url.rpartition("@")[2]
+            if isinstance(error, ResponseError | BusyLoadingError):
+                raise RedisRefuses(f"Redis at {where} answers, but takes nothing for now: {error}") from error
+            raise RedisUnavailable(f"Redis at {where} does not answer: {error}") from error
 
     def _id(self, founder: bytes, seen: Sighting) -> str:
         return self._rows.entity_id(founder, seen.entity_type.encode() + b":")

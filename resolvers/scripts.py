@@ -27,6 +27,9 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "end_reading": ("records",),
 }
 
+_READ_ONLY = {"look", "backlog"}
+"""Scripts that write nothing, and say so: Redis runs them when it is full, and on a replica."""
+
 
 class Reply(Enum):
     """The closed set of words that a script's reply starts with."""
@@ -60,7 +63,8 @@ def source_of(command: str, bounds: Bounds) -> str:
     """Read a command's whole source. The first line makes Redis refuse a script up front when memory is short."""
     folder = files("resolvers") / "lua"
     parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
-    return f"#!lua\nlocal INLINE, LISTED = {bounds.inline}, {bounds.listed}\n" + "\n".join(parts)
+    flags = " flags=no-writes" if command in _READ_ONLY else ""
+    return f"#!lua{flags}\nlocal INLINE, LISTED = {bounds.inline}, {bounds.listed}\n" + "\n".join(parts)
 
 
 class Scripts:

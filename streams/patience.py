@@ -1,7 +1,8 @@
 """Patience: calls to the outside that are tried again while it does not answer, with a message, up to a bound.
 
-Invariant: only Retryable errors are waited out; everything else passes at once. Neighbours: every stage that talks
-to Redis or Kafka; `health` is told what does not answer.
+Invariant: only Retryable errors are waited out; everything else passes at once. The bound is one of silence: a Redis
+that answers, but is full, loading or read-only for now, is waited for as long as that lasts, since another worker would find it no
+better. Neighbours: every stage that talks to Redis or Kafka; `health` is told what does not answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from resolvers.errors import Retryable
+from resolvers.errors import RedisRefuses, Retryable
 
 log = structlog.get_logger(__name__)
 
@@ -45,28 +46,37 @@ class Patience:
         self._pause = FIRST_PAUSE_SECONDS
         self._told = float("-inf")
         self._failing_since: float | None = None
+        self._silent_since: float | None = None
 
     async def after(self, error: Retryable) -> None:
-        """Pause after a failed try. Raises the error instead once the time is over."""
+        """Pause after a failed try. Raises the error instead once it has been silent for the time; a refusal is an answer."""
         now = self._clock()
         if self._failing_since is None:
             self._failing_since = now
+        if self._silent_since is None or isinstance(error, RedisRefuses):
+            self._silent_since = now
         if self._trouble is not None:
             self._trouble.fails(self, self._what, error)
-        left = self._failing_since + self._limit_seconds - now
+        left = self._silent_since + self._limit_seconds - now
         if left <= 0:
             raise error
         if now - self._told >= BETWEEN_MESSAGES_SECONDS:
             self._told = now
-            log.warning("no answer, trying again", what=self._what, error=str(error), giving_up_in_seconds=round(left))
+            self._say(error, left)
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(min(pause, left))
+
+    def _say(self, error: Retryable, left: float) -> None:
+        if isinstance(error, RedisRefuses):
+            log.warning("refused for now, waiting until it is over", what=self._what, error=str(error))
+        else:
+            log.warning("no answer, trying again", what=self._what, error=str(error), giving_up_in_seconds=round(left))
 
     def answered(self) -> None:
         """Say that it goes on, if it had stopped."""
         if self._failing_since is not None:
             log.info("it answers again", what=self._what, after_seconds=round(self._clock() - self._failing_since, 1))
-            self._failing_since = None
+            self._failing_since = self._silent_since = None
 
     def over(self) -> None:
         """Say that nobody tries this any more, whatever became of it."""
@@ -77,7 +87,7 @@ class Patience:
 async def patiently(call: Callable[[], Awaitable[Answer]], what: str, limit_seconds: float, trouble: Trouble | None = None) -> Answer:
     """Call until it works, and tell `trouble` while it does not. The call must be harmless to repeat: an answer can be lost.
 
-    Raises the last Retryable error once `limit_seconds` are over.
+    Raises the last Retryable error once there was no answer for `limit_seconds`.
     """
     patience = Patience(what, limit_seconds, trouble)
     try:

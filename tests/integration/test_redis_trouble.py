@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
-from resolvers.errors import RedisUnavailable, SettingsError
+from resolvers.errors import RedisRefuses, RedisUnavailable, SettingsError
 from resolvers.identifier import Identifier as GraphIdentifier
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
@@ -212,7 +212,8 @@ async def paused(scene: Scene, said: str, log_says: str) -> AsyncIterator[None]:
         yield
         assert await handling is Outcome.DONE
     assert scene.health.ready().ok
-    assert [line["event"] for line in logs if line["log_level"] == "warning"][:1] == ["no answer, trying again"]
+    warned = next(line["event"] for line in logs if line["log_level"] == "warning")
+    assert warned == ("no answer, trying again" if "does not answer" in logs[0]["error"] else "refused for now, waiting until it is over")
     assert log_says in logs[0]["error"]
     assert logs[-1]["event"] == "it answers again"
     await scene.handle("after@x.example")
@@ -223,6 +224,16 @@ async def test_a_full_redis_pauses_the_stage(server: Server, scene: Scene) -> No
     await server.ask("CONFIG", "SET", "maxmemory", "1mb")
     async with paused(scene, "Redis is full", "used memory > 'maxmemory'"):
         await server.ask("CONFIG", "SET", "maxmemory", 0)
+
+
+async def test_a_full_redis_still_answers_questions(server: Server, scene: Scene) -> None:
+    await server.ask("CONFIG", "SET", "maxmemory", "1mb")
+    found = await scene.resolver.identifier(GraphIdentifier("person", "email", "before@x.example"))
+    assert found is not None
+    assert await scene.resolver.entity(found["entity_id"]) is not None
+    assert (await scene.resolver.backlog()).dirty > 0
+    with pytest.raises(RedisRefuses, match="answers, but takes nothing for now"):
+        await scene.resolver.sweep(10)
 
 
 async def test_a_replica_pauses_the_stage_until_it_is_a_master_again(server: Server, scene: Scene) -> None:

@@ -40,7 +40,7 @@ def health(clock: Clock) -> Health:
 
 
 def unavailable(cause: Exception) -> RedisUnavailable:
-    error = RedisUnavailable(f"Redis at here:1 does not answer or takes no writes: {cause}")
+    error = RedisUnavailable(f"Redis at here:1 does not answer: {cause}")
     error.__cause__ = cause
     return error
 
@@ -103,9 +103,7 @@ async def test_a_worker_that_waits_for_redis_is_alive_and_not_ready(health: Heal
         health.fails(call, "applying events of partition 0", unavailable(OutOfMemoryError("command not allowed")))
     live, ready = health.live(), health.ready()
     assert (live.ok, ready.ok) == (True, False)
-    said = (
-        "Redis is full: applying events of partition 0, for 195 s: Redis at here:1 does not answer or takes no writes: command not allowed",
-    )
+    said = ("Redis is full: applying events of partition 0, for 195 s: Redis at here:1 does not answer: command not allowed",)
     assert live.notes == said
     assert ready.missing == said
 

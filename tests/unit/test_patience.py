@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from resolvers.errors import PositionGap, RedisUnavailable
+from resolvers.errors import PositionGap, RedisRefuses, RedisUnavailable
 from streams.patience import patiently
 
 
@@ -44,6 +44,30 @@ async def test_the_last_error_is_raised_when_the_time_is_over() -> None:
 
     with pytest.raises(RedisUnavailable, match="here:1"):
         await patiently(call, "asking", 0)
+
+
+async def test_a_redis_that_answers_but_refuses_is_waited_for_beyond_the_time() -> None:
+    refusals = [RedisRefuses("full")] * 3
+
+    async def call() -> int:
+        if refusals:
+            raise refusals.pop()
+        return 7
+
+    with capture_logs() as logs:
+        assert await patiently(call, "asking", 0.05) == 7
+    assert [line["event"] for line in logs] == ["refused for now, waiting until it is over", "it answers again"]
+
+
+async def test_silence_after_a_refusal_counts_from_the_refusal_on() -> None:
+    failures = [RedisUnavailable("gone"), RedisRefuses("full"), RedisUnavailable("gone")]
+
+    async def call() -> int:
+        raise failures.pop()
+
+    with pytest.raises(RedisUnavailable, match="gone"):
+        await patiently(call, "asking", 0.15)
+    assert failures == []
 
 
 async def test_other_errors_pass_at_once() -> None:
