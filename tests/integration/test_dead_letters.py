@@ -22,6 +22,7 @@ from streams.cli import build_app
 from streams.crew import Worker
 from streams.dead_letters import dead_letter, is_receipt, now_ms
 from streams.dump import dump, whole_topic
+from streams.events import Event, Identifier, Participant, encode_event
 from streams.letters import Name, Replay, Selection, read_ledger, replay, told_already
 from streams.letters.letter import receipt_of
 from streams.letters.transaction import Dated, write
@@ -57,6 +58,12 @@ def mended(record):
 """
 
 ALL = Selection()
+
+
+def person_seen(name: str) -> bytes:
+    """Write an event of a person with an address."""
+    person = Participant("person", "seen", [Identifier("email", f"{name}@x.example")])
+    return encode_event(Event(f"e-{name}", "crm", "seen", "2024-01-01T00:00:00.000Z", participants=[person]))
 
 
 class Ground:
@@ -309,6 +316,42 @@ async def test_what_cannot_go_back_is_told_and_does_not_hold_up_the_others(groun
     finally:
         await client.delete_topics([small])
         await client.close()
+
+
+async def test_an_event_sent_back_is_resolved_and_one_that_had_gone_through_changes_nothing(ground: Ground) -> None:
+    place = TopicPartition(ground.settings.topic("events"), 1)
+    known, missed = (person_seen(name) for name in ("known", "missed"))
+    await ground.write_dated([Dated(place.topic, place.partition, b"k", known, (), T0)])
+    came = [record(value, number, place, key=b"k") for number, value in enumerate((known, missed))]
+    await ground.write([dead_letter(ground.letters, one, ValueError("a bug"), now_ms(), source="events") for one in came])
+    worker = await ground.worker("mended")
+    (first,) = await ground.until("entities", 1)
+    told = [one.value for one in await ground.word("timeline")]
+
+    assert (await ground.replay(Selection(source="events")).run()).sent.total() == 2
+    await ground.until("entities", 2)
+    assert (await ground.replay().run()).passed_over == 2
+    assert await worker.stop() == 0
+    ground.workers.clear()
+
+    assert [one.value for one in await ground.word("events") if one.partition == 1] == [known, known, missed]
+    entities, timeline = await ground.word("entities"), await ground.word("timeline")
+    assert [one.value for one in entities if one.key == first.key] == [first.value]
+    assert [one.value for one in timeline if one.key == first.key] == told
+    assert {json.loads(one.value)["identifiers"][0]["value"] for one in entities} == {"known@x.example", "missed@x.example"}
+
+
+async def test_a_command_sent_back_is_answered_again_once(ground: Ground) -> None:
+    commands = ground.settings.topic("commands")
+    await ground.write_dated([Dated(commands, 0, b"c1", b"not a command", (), now_ms())])
+    worker = await ground.worker("mended")
+    await ground.until("dead-letters", 1)
+    assert (await ground.replay(Selection(source="commands")).run()).sent.total() == 1
+    letters = await ground.until("dead-letters", 3)
+    assert await worker.stop() == 0
+    ground.workers.clear()
+    assert [(one.key, one.value) for one in await ground.read(commands)] == [(b"c1", b"not a command")] * 2
+    assert Counter((is_receipt(one.headers), one.key) for one in letters) == {(False, b"c1"): 2, (True, b"c1"): 1}
 
 
 async def test_the_commands_list_show_and_replay(ground: Ground) -> None:
