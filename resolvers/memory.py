@@ -26,6 +26,7 @@ from resolvers.errors import Fenced, PositionGap, StoreLost
 from resolvers.folds import Link, World, components, entity_of, id_of, identifiers_of, membership_of
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
+from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
 from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
@@ -302,6 +303,14 @@ class MemoryResolver:
             if id_of(self._rules, entity_type, founder_of(entity_id)) == entity_id != owner:
                 return merged_document(entity_id, entity_type, owner)
         return found
+
+    async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
+        """Give some of the links that an identifier is on, in the order in which they came."""
+        digest = identifier_digest(self._rules.identity_key, identifier)
+        on = [link for link in self._links.values() if any(usable.digest == digest for usable in link.identifiers)]
+        end = after + max(1, min(limit, MOST_LINKS))
+        page = tuple(SeenLink(link.identifiers, link.first, link.last_hour) for link in on[after:end])
+        return LinkPage(page, end if end < len(on) else 0)
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every living document."""
