@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resolvers.entity import Fact
-from resolvers.identifier import link_digest
+from resolvers.identifier import Identifier, link_digest
 from resolvers.sighting import Usable
 
 MOST_LINKS = 100
@@ -26,6 +26,11 @@ class SeenLink:
     identifiers: tuple[Usable, ...]
     first: Fact
     last_hour: int
+
+    @property
+    def linked(self) -> frozenset[Identifier]:
+        """Give the identifiers as a set."""
+        return frozenset(usable.identifier for usable in self.identifiers)
 
     @property
     def name(self) -> bytes:

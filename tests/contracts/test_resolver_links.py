@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from resolvers.entity import Fact
 from resolvers.identifier import Identifier
-from resolvers.instant import hour_of, read_instant
 from resolvers.link import MOST_LINKS, SeenLink
 from resolvers.port import Resolver
-from resolvers.sighting import Usable
-from tests.histories import RULES, apply, at, event, group, person
-
-
-def usable(text: str, entity_type: str = "person") -> Usable:
-    kind, value = text.split(":", 1)
-    found = RULES.usable(entity_type, kind, value)
-    assert found is not None
-    return found
-
-
-def of(text: str, entity_type: str = "person") -> Identifier:
-    return usable(text, entity_type).identifier
-
-
-def seen(event_id: str, first: str, last: str, *identifiers: str, entity_type: str = "person") -> SeenLink:
-    named = tuple(usable(one, entity_type) for one in identifiers)
-    return SeenLink(named, Fact(read_instant(at(first)), "test", event_id), hour_of(read_instant(at(last))))
+from tests.histories import apply, event, group, person
+from tests.linking import named, seen
 
 
 async def pages(resolver: Resolver, identifier: Identifier, limit: int) -> list[list[SeenLink]]:
@@ -44,7 +26,7 @@ async def links(resolver: Resolver, identifier: Identifier, limit: int = MOST_LI
 
 async def test_an_identifier_that_was_never_seen_is_on_no_link(resolver: Resolver) -> None:
     await apply(resolver, event("e1", "9:00", person("email:ann@x.example")))
-    assert await links(resolver, of("email:bob@x.example")) == []
+    assert await links(resolver, named("email:bob@x.example")) == []
 
 
 async def test_a_link_has_its_identifiers_strongest_first_and_its_times(resolver: Resolver) -> None:
@@ -54,9 +36,9 @@ async def test_a_link_has_its_identifiers_strongest_first_and_its_times(resolver
         event("e1", "9:00:00.007", person("user_id:u", "email:ANN@x.example")),
         event("e3", "02T11:30", person("user_id:u", "email:ann@x.example")),
     )
-    both = seen("e1", "9:00:00.007", "02T11:30", "user_id:u", "email:ann@x.example")
-    assert await links(resolver, of("email:ann@x.example")) == [both]
-    assert await links(resolver, of("user_id:u")) == [both]
+    both = seen("e1", "9:00:00.007", "user_id:u", "email:ann@x.example", last="02T11:30")
+    assert await links(resolver, named("email:ann@x.example")) == [both]
+    assert await links(resolver, named("user_id:u")) == [both]
 
 
 async def test_only_the_links_that_an_identifier_is_on_are_given(resolver: Resolver) -> None:
@@ -66,28 +48,28 @@ async def test_only_the_links_that_an_identifier_is_on_are_given(resolver: Resol
         event("e2", "10:00", person("device:d", "user_id:u"), group("shop:d")),
         event("e3", "11:00", person("user_id:u", "email:ann@x.example"), person("device:other")),
     )
-    alone, both = seen("e1", "9:00", "9:00", "device:d"), seen("e2", "10:00", "10:00", "user_id:u", "device:d")
-    third = seen("e3", "11:00", "11:00", "user_id:u", "email:ann@x.example")
-    assert await links(resolver, of("device:d")) == [alone, both]
-    assert await links(resolver, of("user_id:u")) == [both, third]
-    assert await links(resolver, of("shop:d", "group")) == [seen("e2", "10:00", "10:00", "shop:d", entity_type="group")]
+    alone, both = seen("e1", "9:00", "device:d"), seen("e2", "10:00", "user_id:u", "device:d")
+    third = seen("e3", "11:00", "user_id:u", "email:ann@x.example")
+    assert await links(resolver, named("device:d")) == [alone, both]
+    assert await links(resolver, named("user_id:u")) == [both, third]
+    assert await links(resolver, named("shop:d", "group")) == [seen("e2", "10:00", "shop:d", entity_type="group")]
 
 
 async def test_pages_hold_at_most_so_many_and_every_link_once(resolver: Resolver) -> None:
     await apply(resolver, *(event(f"e{number}", f"9:{number:02}", person("user_id:u", f"device:d{number}")) for number in range(7)))
-    found = await pages(resolver, of("user_id:u"), 3)
+    found = await pages(resolver, named("user_id:u"), 3)
     assert [len(page) for page in found] == [3, 3, 1]
-    expected = [seen(f"e{number}", f"9:{number:02}", f"9:{number:02}", "user_id:u", f"device:d{number}") for number in range(7)]
+    expected = [seen(f"e{number}", f"9:{number:02}", "user_id:u", f"device:d{number}") for number in range(7)]
     assert sorted((link for page in found for link in page), key=lambda link: link.order) == expected
-    assert [len(page) for page in await pages(resolver, of("user_id:u"), 7)] == [7]
+    assert [len(page) for page in await pages(resolver, named("user_id:u"), 7)] == [7]
 
 
 async def test_links_made_between_two_pages_repeat_nothing(resolver: Resolver) -> None:
     await apply(resolver, *(event(f"e{number}", f"9:{number:02}", person("user_id:u", f"device:d{number}")) for number in range(4)))
-    first = await resolver.links(of("user_id:u"), 0, 2)
+    first = await resolver.links(named("user_id:u"), 0, 2)
     await apply(resolver, event("late", "8:00", person("user_id:u", "device:late")))
     names = {link.name for link in first.links}
-    page = await resolver.links(of("user_id:u"), first.after, 100)
+    page = await resolver.links(named("user_id:u"), first.after, 100)
     assert len(first.links) == 2
     assert names.isdisjoint(link.name for link in page.links)
     old = {f"device:d{number}" for number in range(4)}
@@ -100,12 +82,12 @@ async def test_links_with_many_identifiers_come_too(resolver: Resolver) -> None:
     await apply(
         resolver, *(event(f"e{number}", f"9:{number:02}", person("user_id:u", f"email:m{number}@x.example", *many)) for number in range(9))
     )
-    found = await links(resolver, of("user_id:u"))
+    found = await links(resolver, named("user_id:u"))
     assert [(link.first.event_id, len(link.identifiers)) for link in found] == [(f"e{number}", 152) for number in range(9)]
 
 
 async def test_reading_links_changes_nothing(resolver: Resolver) -> None:
     await apply(resolver, event("e1", "9:00", person("user_id:u", "device:d")))
     before = await resolver.backlog()
-    await links(resolver, of("user_id:u"))
+    await links(resolver, named("user_id:u"))
     assert await resolver.backlog() == before
