@@ -7,9 +7,11 @@ Neighbours: the port gives pages of them; `explanation` finds the chain that con
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from resolvers.entity import Fact
+from resolvers.entity import Fact, last_seen
 from resolvers.identifier import Identifier, link_digest
+from resolvers.instant import write_instant
 from resolvers.sighting import Usable
 
 MOST_LINKS = 100
@@ -49,3 +51,15 @@ class LinkPage:
 
     links: tuple[SeenLink, ...] = ()
     after: int = 0
+
+
+def link_document(link: SeenLink) -> dict[str, Any]:
+    """Write a link: its identifiers, the first event that showed them together, and the hour in which they were last seen so."""
+    first = link.first
+    return {
+        "identifiers": [{"type": usable.identifier.type, "value": usable.identifier.value} for usable in link.identifiers],
+        "source": first.source,
+        "event_id": first.event_id,
+        "first_seen": write_instant(first.occurred_at),
+        "last_seen": last_seen(first.occurred_at, link.last_hour),
+    }

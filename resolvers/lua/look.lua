@@ -36,6 +36,7 @@ local function link_page(n, at, most, most_linked)
     local l = link(at)
     rows[#rows + 1] = link_row(l)
     linked = linked + #l.members
+    at = 0
     for _, m in ipairs(l.members) do
       if m[1] == n.id then at = m[2] end
     end
