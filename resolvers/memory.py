@@ -7,7 +7,7 @@ Everything else, entities and their ids above all, is computed from that evidenc
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -17,57 +17,26 @@ from resolvers.entity import (
     EntityView,
     Fact,
     MembershipView,
-    SeenIdentifier,
     entity_document,
     identifier_document,
     membership_document,
     merged_document,
 )
 from resolvers.errors import Fenced, PositionGap, StoreLost
-from resolvers.identifier import Identifier, entity_id, founder_of, identifier_digest
+from resolvers.folds import Link, World, components, entity_of, id_of, identifiers_of, membership_of
+from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
+from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
 from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
-from resolvers.sighting import Batch, Evidence, Position, Sighting, Usable
+from resolvers.sighting import Batch, Evidence, Position
 from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record, untold
 from resolvers.told import comparable, told_view
 
 Views = dict[str, EntityView | MembershipView]
 """By key: an entity id, or `person id:group id`."""
-
-Observation = tuple[str, int, str, str, int, str]
-"""A state seen: (state, event time, source, event id, participant, value)."""
-
-
-@dataclass(slots=True)
-class Link:
-    """Identifiers seen together: since when, till which hour, with which traits and states."""
-
-    identifiers: tuple[Usable, ...]
-    first: Fact
-    last_hour: int
-    traits: dict[str, Fact] = field(default_factory=dict)
-    states: set[Observation] = field(default_factory=set)
-
-    def join(self, seen: Sighting, event: Fact) -> None:
-        """Take one more sighting in. Idempotent and commutative."""
-        self.first = min(self.first, event)
-        self.last_hour = max(self.last_hour, hour_of(event.occurred_at))
-        for name, value in seen.traits:
-            fact = replace(event, value=value)
-            self.traits[name] = max(self.traits.get(name, fact), fact)
-        self.states |= {(name, event.occurred_at, event.source, event.event_id, seen.index, value) for name, value in seen.states}
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything the evidence says at one moment."""
-
-    entities: dict[str, EntityView]
-    owner: dict[bytes, str]
-    memberships: dict[tuple[str, str], MembershipView]
 
 
 class MemoryResolver:
@@ -141,14 +110,14 @@ class MemoryResolver:
         """Compute who is who from the evidence alone: the connected components of identifiers over links."""
         entities: dict[str, EntityView] = {}
         owner: dict[bytes, str] = {}
-        for links in _components(self._links):
-            view = _entity(self._rules, links, self._listed)
+        for links in components(self._links):
+            view = entity_of(self._rules, links, self._listed)
             entities[view.entity_id] = view
             owner |= {usable.digest: view.entity_id for link in links for usable in link.identifiers}
         pairs: dict[tuple[str, str], set[tuple[Fact, bool]]] = {}
         for (member, group), sightings in self._memberships.items():
             pairs.setdefault((owner[member], owner[group]), set()).update(sightings)
-        memberships = {pair: _membership(pair, sightings) for pair, sightings in pairs.items()}
+        memberships = {pair: membership_of(pair, sightings) for pair, sightings in pairs.items()}
         return World(entities, owner, memberships)
 
     def _documents(self) -> dict[tuple[str, str], dict[str, Any]]:
@@ -158,7 +127,7 @@ class MemoryResolver:
         for issued, entity_type in self._issued.items():
             if issued not in world.entities:
                 found["entities", issued] = merged_document(issued, entity_type, world.owner[founder_of(issued)])
-        for seen in _identifiers(self._links):
+        for seen in identifiers_of(self._links):
             found["identifiers", str(seen.identifier)] = identifier_document(seen, world.owner[seen.digest])
         found |= {("entities", view.entity_id): entity_document(view) for view in world.entities.values()}
         found |= {("memberships", f"{a}:{b}"): membership_document(view) for (a, b), view in world.memberships.items()}
@@ -331,9 +300,17 @@ class MemoryResolver:
             return None
         if found is None and owner is not None:
             entity_type = self.world().entities[owner].entity_type
-            if _id_of(self._rules, entity_type, founder_of(entity_id)) == entity_id != owner:
+            if id_of(self._rules, entity_type, founder_of(entity_id)) == entity_id != owner:
                 return merged_document(entity_id, entity_type, owner)
         return found
+
+    async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
+        """Give some of the links that an identifier is on, in the order in which they came."""
+        digest = identifier_digest(self._rules.identity_key, identifier)
+        on = [link for link in self._links.values() if any(usable.digest == digest for usable in link.identifiers)]
+        end = after + max(1, min(limit, MOST_LINKS))
+        page = tuple(SeenLink(link.identifiers, link.first, link.last_hour) for link in on[after:end])
+        return LinkPage(page, end if end < len(on) else 0)
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every living document."""
@@ -345,56 +322,3 @@ class MemoryResolver:
 def _differ(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
     """Say whether two documents are written differently; to Python 1, 1.0 and True are equal."""
     return one is not other and msgspec.json.encode(one) != msgspec.json.encode(other)
-
-
-def _components(links: dict[bytes, Link]) -> Iterator[list[Link]]:
-    """Group links that share identifiers, directly or through others."""
-    by_identifier: dict[bytes, list[bytes]] = {}
-    for name, link in links.items():
-        for usable in link.identifiers:
-            by_identifier.setdefault(usable.digest, []).append(name)
-    todo = set(links)
-    while todo:
-        group, edge = set(), {todo.pop()}
-        while edge:
-            group |= edge
-            edge = {other for name in edge for usable in links[name].identifiers for other in by_identifier[usable.digest]} - group
-        todo -= group
-        yield [links[name] for name in group]
-
-
-def _identifiers(links: dict[bytes, Link] | list[Link]) -> list[SeenIdentifier]:
-    """Fold links into their identifiers, the oldest first."""
-    found: dict[bytes, SeenIdentifier] = {}
-    for link in links.values() if isinstance(links, dict) else links:
-        for usable in link.identifiers:
-            seen = SeenIdentifier(usable.identifier, usable.digest, link.first.occurred_at, link.last_hour, link.first)
-            old = found.get(usable.digest, seen)
-            event = min(old.event, seen.event)
-            found[usable.digest] = replace(seen, first=event.occurred_at, last_hour=max(old.last_hour, seen.last_hour), event=event)
-    return sorted(found.values(), key=lambda seen: (seen.first, seen.digest))
-
-
-def _id_of(rules: Rules, entity_type: str, founder: bytes) -> str:
-    return entity_id(rules.prefix(entity_type), founder)
-
-
-def _entity(rules: Rules, links: list[Link], listed: int) -> EntityView:
-    """Fold a component's links into its entity: founder, times, traits."""
-    identifiers = _identifiers(links)
-    traits: dict[str, Fact] = {}
-    for link in links:
-        for name, fact in link.traits.items():
-            traits[name] = max(traits.get(name, fact), fact)
-    founder = identifiers[0]
-    entity_type = founder.identifier.entity_type
-    name = _id_of(rules, entity_type, founder.digest)
-    last = max(link.last_hour for link in links)
-    return EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
-
-
-def _membership(pair: tuple[str, str], sightings: set[tuple[Fact, bool]]) -> MembershipView:
-    """Fold the sightings of one membership into the latest, and the latest that does not end it."""
-    latest, ended = max(sightings)
-    active = max((fact for fact, ends in sightings if not ends), default=None)
-    return MembershipView(*pair, latest, ended, active)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from resolvers.identifier import Identifier
+from resolvers.link import MOST_LINKS, LinkPage
 from resolvers.sighting import Batch, Position
 
 
@@ -180,6 +181,13 @@ class Resolver(Protocol):
 
     async def entity(self, entity_id: str) -> dict[str, Any] | None:
         """Give the living entity's document or, for an id that ended, what became of it; None for an unknown id."""
+
+    async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
+        """Give a page of the links that an identifier is on: at most `limit`, fewer where they have many identifiers.
+
+        `after` is what the page before gave, of the same store; 0 begins. No links in the first page: it was never seen.
+        A link that is made meanwhile may be left out; no link is given twice.
+        """
 
     def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every (topic, key, document) of the space, without versions, in no order."""

@@ -24,6 +24,7 @@ from resolvers.entity import entity_document, identifier_document, membership_do
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
+from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of, pack
 from resolvers.redis_told import told_row
@@ -255,6 +256,12 @@ class RedisResolver:
                 return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
             case _:
                 return None
+
+    async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
+        """Read on in an identifier's chain of links, the newest of which comes first."""
+        digest = identifier_digest(self._rules.identity_key, identifier)
+        on, rows = await self._look("links", digest, after, max(1, min(limit, MOST_LINKS)), MOST_LINKED)
+        return LinkPage(tuple(map(self._rows.link, rows)), on)
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over all nodes in pieces, then over the folds of memberships."""

@@ -13,7 +13,9 @@ import msgspec
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.identifier import Identifier, entity_id
 from resolvers.instant import EARLIEST_MS, HOUR_MS
+from resolvers.link import SeenLink
 from resolvers.rules import Rules
+from resolvers.sighting import Usable
 from resolvers.timeline import Merge
 
 BIAS_MS = -EARLIEST_MS
@@ -49,6 +51,16 @@ class Rows:
         entity_type, kind = named.decode().split(":", 1)
         identifier = Identifier(entity_type, kind, value.decode("utf-8", "surrogatepass"))
         return SeenIdentifier(identifier, digest, first - BIAS_MS, last - BIAS_HOURS, read_event(event))
+
+    def link(self, row: list[Any]) -> SeenLink:
+        """Read a link row."""
+        event, last, named = row
+        return SeenLink(tuple(self._usable(*one) for one in named), read_event(event), last - BIAS_HOURS)
+
+    def _usable(self, digest: bytes, named: bytes, value: bytes) -> Usable:
+        entity_type, kind = named.decode().split(":", 1)
+        priority = self._rules.entities[entity_type].identifiers[kind].priority
+        return Usable(Identifier(entity_type, kind, value.decode("utf-8", "surrogatepass")), digest, priority)
 
     def entity(self, digest: bytes, row: list[Any]) -> EntityView:
         """Read the row of a living entity."""

@@ -1,11 +1,14 @@
--- Look things up: rows of identifiers and entities by digest, or of a run of nodes.
+-- Look things up: rows of identifiers, entities and links by digest, or of a run of nodes.
 --
 -- KEYS[1]  the space's base key
--- ARGV[1]  'identifier' | 'entity' with ARGV[2] a digest; 'membership' with two; 'nodes' with ARGV[2] the first node and ARGV[3] how many
+-- ARGV[1]  'identifier' | 'entity' with ARGV[2] a digest; 'membership' with two; 'nodes' with ARGV[2] the first node and ARGV[3] how many;
+--          'links' with ARGV[2] a digest, ARGV[3] the link to go on with (0 = the newest), ARGV[4] how many, ARGV[5] after how many
+--          identifiers to stop
 -- REPLY    {'LOST'} | {'OK', msgpack row}; a membership row, or a row where that of 'identifier' is {founder, its type, identifier row} or {}, of 'entity' an
---          entity row, of 'nodes' a list of {founder, its type, identifier row, entity row or {}}
+--          entity row, of 'nodes' a list of {founder, its type, identifier row, entity row or {}},
+--          of 'links' {link to go on with or 0, {link row, ...}}
 --
--- Cost     O(identifiers read). Writes nothing.
+-- Cost     O(identifiers read): of 'links' at most ARGV[5] and those of one link more. Writes nothing.
 
 if lost() then return { 'LOST' } end
 buckets = tonumber(redis.call('HGET', META, 'buckets'))
@@ -15,6 +18,32 @@ local function row(n)
   return { founder.digest, code_name(founder.code), identifier_row(n, true) }
 end
 
+-- {{first event}, last h, {{digest, type, value}, ...}}
+local function link_row(l)
+  local named = {}
+  for i, m in ipairs(l.members) do
+    local member = node(m[1])
+    named[i] = { member.digest, code_name(member.code), value_of(m[1]) }
+  end
+  return { event_of(l), l.last, named }
+end
+
+-- Follow a node's chain of links from `at` on: each link says for each of its members which link comes next.
+local function link_page(n, at, most, most_linked)
+  local rows, linked = {}, 0
+  if at == 0 then at = n.head end
+  while at ~= 0 and #rows < most and linked < most_linked do
+    local l = link(at)
+    rows[#rows + 1] = link_row(l)
+    linked = linked + #l.members
+    at = 0
+    for _, m in ipairs(l.members) do
+      if m[1] == n.id then at = m[2] end
+    end
+  end
+  return { at, rows }
+end
+
 if ARGV[1] == 'identifier' then
   local n = node_of(ARGV[2])
   return { 'OK', cmsgpack.pack(n and row(n) or {}) }
@@ -22,6 +51,9 @@ elseif ARGV[1] == 'entity' then
   return { 'OK', cmsgpack.pack(entity_row(ARGV[2], {})) }
 elseif ARGV[1] == 'membership' then
   return { 'OK', cmsgpack.pack(membership_row(ARGV[2])) }
+elseif ARGV[1] == 'links' then
+  local n = node_of(ARGV[2])
+  return { 'OK', cmsgpack.pack(n and link_page(n, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])) or { 0, {} }) }
 end
 
 local rows = {}

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.options import ConfigOption, JsonOption
-from streams.cli.output import print_json
+from streams.cli.output import plain, print_json, say
 
 if TYPE_CHECKING:
     from resolvers.identifier import Identifier
+    from resolvers.reach import Drawing
     from resolvers.rules import Rules
     from streams.settings import Settings
+
+
+MOST_DRAWN = 1_000
+"""A graph of more identifiers or links is cut: nobody could read it."""
+
+
+class GraphForm(Enum):
+    """How a graph is written."""
+
+    JSON = "json"
+    DOT = "dot"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +54,7 @@ def resolve(
     from streams.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
-    identifier = _identifier(rules_of(settings), kind, value, entity_type)
+    identifier = identifier_of(rules_of(settings), kind, value, entity_type)
     document = asyncio.run(_entity_of(settings, identifier))
     if as_json:
         print_json(document)
@@ -51,13 +64,26 @@ def resolve(
 
 def entity(
     entity_id: Annotated[str, typer.Argument(metavar="ID", help="An entity id, also one that ended.")],
+    graph: Annotated[
+        GraphForm | None,
+        typer.Option("--graph", metavar="FORM", help="Its identifiers and links instead: json, or dot for Graphviz."),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show an entity; for an id that ended, what became of it, and the living entity that it leads to."""
+    """Show an entity; for an id that ended, what became of it, and the living entity that it leads to.
+
+    A graph of more than about 1,000 identifiers or links is cut, the nearest to the founder are kept, and it says so.
+    """
     from streams.settings import load_settings  # noqa: PLC0415 - keeps `nexus --help` quick
 
-    ended, document = asyncio.run(_living(load_settings(config), entity_id))
+    settings = load_settings(config)
+    ended, document = asyncio.run(_living(settings, entity_id))
+    if graph is not None:
+        if ended:
+            say(f"{entity_id} was merged into {ended['merged_into']}")
+        _draw(settings, document, graph)
+        return
     if as_json:
         print_json({**ended, "entity": document} if ended else document)
         return
@@ -66,7 +92,29 @@ def entity(
     _show(document)
 
 
-def _identifier(rules: Rules, kind: str, value: str, entity_type: str | None) -> Identifier:
+def _draw(settings: Settings, document: dict[str, Any], form: GraphForm) -> None:
+    from streams.cli.drawing import as_dot, as_json, cut_line  # noqa: PLC0415
+
+    drawing = asyncio.run(_drawing(settings, document))
+    if drawing.cut:
+        say(f"nexus: {cut_line(drawing)}")
+    if form is GraphForm.DOT:
+        print(as_dot(document["entity_id"], drawing))
+    else:
+        print_json(as_json(document, drawing))
+
+
+async def _drawing(settings: Settings, document: dict[str, Any]) -> Drawing:
+    from resolvers.identifier import Identifier  # noqa: PLC0415
+    from resolvers.reach import draw  # noqa: PLC0415
+    from streams.graph import open_graph  # noqa: PLC0415
+
+    founder = document["identifiers"][0]
+    async with open_graph(settings, check=False) as graph:
+        return await draw(graph, Identifier(document["entity_type"], founder["type"], founder["value"]), MOST_DRAWN)
+
+
+def identifier_of(rules: Rules, kind: str, value: str, entity_type: str | None) -> Identifier:
     """Normalise what was asked for. Raises SettingsError for what the settings do not declare, NexusError for what can't be asked."""
     from resolvers.errors import NexusError, SettingsError  # noqa: PLC0415
     from streams.settings.checks import suggestion  # noqa: PLC0415
@@ -97,9 +145,9 @@ async def _entity_of(settings: Settings, identifier: Identifier) -> dict[str, An
             found = await graph.identifier(identifier)
             document = await graph.entity(found["entity_id"]) if found else None
         except StoreMismatch as error:
-            raise NexusError(_no_space(settings)) from error
+            raise NexusError(no_space(settings)) from error
     if document is None:
-        raise NexusError(f"no {identifier.entity_type} with {identifier.type} {identifier.value} is known in space {settings.space}")
+        raise NexusError(unknown(settings, identifier))
     return document
 
 
@@ -120,13 +168,19 @@ async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | 
             if ended:
                 document = await graph.entity(ended["merged_into"])
         except StoreMismatch as error:
-            raise NexusError(_no_space(settings)) from error
+            raise NexusError(no_space(settings)) from error
     if document is None:
         raise NexusError(f"no entity {entity_id} is known in space {settings.space}")
     return ended, document
 
 
-def _no_space(settings: Settings) -> str:
+def unknown(settings: Settings, identifier: Identifier) -> str:
+    """Say that no event has shown an identifier."""
+    return f"no {identifier.entity_type} with {identifier.type} {plain(identifier.value)} is known in space {settings.space}"
+
+
+def no_space(settings: Settings) -> str:
+    """Say that the space is not there, and what may be the reason."""
     at = settings.redis.url.rpartition("@")[2]
     return f"Redis at {at} has no space {settings.space!r}: `nexus worker` makes it; or check `space` and `redis.url` in the settings"
 

@@ -14,3 +14,8 @@ def say(line: str) -> None:
 def print_json(result: object) -> None:
     """Print a result as one line of JSON on standard output."""
     print(json.dumps(result, ensure_ascii=False))
+
+
+def plain(text: str) -> str:
+    """Write out what a terminal would act on, and what cannot be printed at all: values come from outside."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode("ascii") for one in text)
