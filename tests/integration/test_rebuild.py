@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from resolvers.errors import NexusError
 from streams.discard import discard, output_topics
+from streams.drain import Drain
 from streams.dump import dump
 from streams.graph import open_graph
 from streams.kafka import admin, started
@@ -42,6 +44,13 @@ class Place:
     live: Settings
     other: Settings
     directory: Path
+    drain: Drain
+
+    async def publish(self, seed: int = 1, many: int = COUNT) -> None:
+        """Write a crowd's records to the live space."""
+        crowd = self.directory / f"crowd-{seed}.jsonl"
+        crowd.write_bytes(b"".join(line.replace(b"\n", b" ") + b"\n" for line in records(many, seed)))
+        await publish_files(self.live, "crowd", [crowd])
 
     async def command(self, *options: str) -> asyncio.subprocess.Process:
         """Start the rebuild as a process of its own."""
@@ -84,12 +93,11 @@ async def place(stack: Addresses, directory: Path, name: str) -> AsyncIterator[P
     live = settings_for(stack, name, 2)
     other = beside(live, Plan(f"{name}-other"))
     write_settings(live, directory / "nexus.yaml")
-    crowd = directory / "crowd.jsonl"
-    crowd.write_bytes(b"".join(line.replace(b"\n", b" ") + b"\n" for line in records(COUNT)))
     async with pipeline(live, directory / "live", [500]) as (_, drain):
-        await publish_files(live, "crowd", [crowd])
+        here = Place(live, other, directory, drain)
+        await here.publish()
         assert (await drain.wait(60)).nothing
-        yield Place(live, other, directory)
+        yield here
         await discard(other)
 
 
@@ -113,6 +121,29 @@ async def test_an_interrupted_rebuild_goes_on_and_ends_as_the_live_space(stack: 
 
         again = await here.rebuilt()
         assert (again["events_before"], again["seconds"]) == (summary["events"], 0)
+
+
+async def test_a_space_is_rebuilt_while_records_flow_into_the_live_one(stack: Addresses, tmp_path: Path) -> None:
+    async with place(stack, tmp_path, "rebuild-live") as here:
+        flowing = asyncio.create_task(_again_and_again(here))
+        try:
+            first = await here.rebuilt()
+        finally:
+            flowing.cancel()
+            await asyncio.gather(flowing, return_exceptions=True)
+        assert first["events"] >= COUNT * 0.9  # some records are no events
+        assert (await here.drain.wait(60)).nothing
+
+        rest = await here.rebuilt()
+        assert (rest["events_before"], rest["events"] > first["events"]) == (first["events"], True)
+        assert await here.out(here.other, "out-other") == await here.out(here.live, "out-live")
+
+
+async def _again_and_again(here: Place) -> None:
+    """Write a few hundred records a second until nobody wants more."""
+    for seed in count(2):
+        await here.publish(seed, 100)
+        await asyncio.sleep(0.2)
 
 
 async def test_workers_end_with_a_command_that_was_killed_and_a_fresh_rebuild_starts_over(stack: Addresses, tmp_path: Path) -> None:
