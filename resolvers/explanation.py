@@ -16,7 +16,7 @@ from resolvers.link import LinkPage, SeenLink
 from resolvers.reach import LinkReader, Reach
 
 MOST_READ = 100_000
-"""A search gives up after so many links of two identifiers read; a link of more counts as several."""
+"""A search gives up when it has read what weighs as much as so many links of two identifiers, in at most a fifth as many pages."""
 
 Linked = Mapping[Identifier, Sequence[SeenLink]]
 """The links that an identifier is on."""
