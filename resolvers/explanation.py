@@ -97,7 +97,7 @@ class Search:
         """Take the page of links that was wanted."""
         side, other = self._sides[self._turn], self._sides[1 - self._turn]
         if side.take(page):
-            if not side.edge.isdisjoint(other.distance):
+            if not other.distance.keys().isdisjoint(side.edge):  # this way round it walks over the edge alone
                 self.outcome = self._connected()
             elif not side.wanted:
                 self.outcome = NotConnected()
