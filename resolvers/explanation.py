@@ -16,7 +16,7 @@ from resolvers.link import LinkPage, SeenLink
 from resolvers.reach import LinkReader, Reach
 
 MOST_READ = 100_000
-"""A search gives up after so many links of two identifiers read; a link of more counts as several."""
+"""A search gives up when it has read what weighs as much as so many links of two identifiers, in at most a fifth as many pages."""
 
 Linked = Mapping[Identifier, Sequence[SeenLink]]
 """The links that an identifier is on."""
@@ -97,7 +97,7 @@ class Search:
         """Take the page of links that was wanted."""
         side, other = self._sides[self._turn], self._sides[1 - self._turn]
         if side.take(page):
-            if not side.edge.isdisjoint(other.distance):
+            if not other.distance.keys().isdisjoint(side.edge):  # this way round it walks over the edge alone
                 self.outcome = self._connected()
             elif not side.wanted:
                 self.outcome = NotConnected()

@@ -13,6 +13,9 @@ from typing import Protocol
 from resolvers.identifier import Identifier
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 
+PAGE_WEIGHT = 5
+"""A page costs a trip to the store, however few links it brings: about what so many links cost."""
+
 
 class LinkReader(Protocol):
     """Who gives the links of an identifier; a resolver does."""
@@ -35,17 +38,16 @@ class Reach:
         """Whose links to read, and after what. Empty when there is nothing more to reach."""
         self.links: dict[bytes, SeenLink] = {}
         self.read = 0
-        """How much the links weigh: each counts once for every identifier that it has beside the first, and at least once."""
+        """How much was read: a link weighs one for each identifier that it has beside the first, a page at least `PAGE_WEIGHT`."""
         self._reached: set[Identifier] = set()
 
     def take(self, page: LinkPage) -> bool:
         """Take the page that was wanted first; gives whether that completed a level."""
         identifier, _ = self.wanted.popleft()
-        for link in page.links:
-            if link.name not in self.links:
-                self.read += max(1, len(link.identifiers) - 1)
-            self.links[link.name] = link
-            self._reached |= link.linked
+        fresh = {name: link for link in page.links if (name := link.name) not in self.links}
+        self.read += max(PAGE_WEIGHT, sum(max(1, len(link.identifiers) - 1) for link in fresh.values()))
+        self.links |= fresh
+        self._reached.update(*(link.linked for link in fresh.values()))
         if page.after:
             self.wanted.append((identifier, page.after))
         if self.wanted:

@@ -70,7 +70,7 @@ async def test_what_was_never_seen_is_unknown() -> None:
 
 async def test_a_search_gives_up_and_says_how_far_it_came() -> None:
     many = [seen(f"e{number}", "9:00", f"device:n{number}", f"device:n{number + 1}") for number in range(100)]
-    assert await ask(many, "device:n0", "device:n100", most=30) == TooWide(30)
+    assert await ask(many, "device:n0", "device:n100", most=30) == TooWide(6)
     assert len(told(await ask(many, "device:n0", "device:n100"))) == 100
 
 
