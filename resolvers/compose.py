@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from resolvers.entity import MembershipView, entity_document, identifier_document, membership_document, merged_document
+from resolvers.entity import MembershipView, entity_document, identifier_document, membership_document, merged_document, split_document
 from resolvers.port import OutputRecord
 from resolvers.redis_rows import Rows, entity_type_of, read_membership
-from resolvers.timeline import changes, ending, joinings, membership_changes, timeline_record, untold
+from resolvers.timeline import changes, ended, ending, joinings, membership_changes, parting, timeline_record, untold
 
 GOES_ON = 2
 """Said of an entity that was told in the round before, but for some of its merges."""
@@ -23,6 +23,8 @@ def compose(rows: Rows, taken: Iterable[list[Any]]) -> Iterator[OutputRecord]:
             case b"i":
                 seen = rows.identifier(row[3])
                 yield OutputRecord("identifiers", str(seen.identifier), identifier_document(seen, rows.entity_id(row[1], row[2])))
+            case b"o":
+                yield OutputRecord("identifiers", str(rows.identifier(row[1]).identifier), None)
             case b"x":
                 yield from _retired(row[1], row[2].decode("utf-8", "surrogatepass"))
             case _:
@@ -37,13 +39,18 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
             old = rows.told(view, row, traits) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
             merges = rows.merges(notes, b"+")
-            told = list(changes(old, view, merges if had == GOES_ON else untold(old, merges)))
+            parts = [merge.absorbed_id for merge in rows.merges(notes, b"/")]
+            told = [*([parting(parts)] if parts else []), *changes(old, view, merges if had == GOES_ON else untold(old, merges))]
         case b"gone":
             entity_type, survivor = entity_type_of(row[2]), rows.entity_id(row[1], row[2])
             entity_id = rows.entity_id(digest, row[2])
             document = merged_document(entity_id, entity_type, survivor)
             last = (merge.event for merge in rows.merges(notes, b"-")[-1:])
             told = [*joinings(rows.merges(notes, b"+")), ending(survivor, *last)]
+        case b"split":
+            entity_id, entity_type = rows.entity_id(digest, row[1]), entity_type_of(row[1])
+            document = split_document(entity_id, entity_type, rows.successors(row))
+            told = [*joinings(rows.merges(notes, b"+")), ended(document)]
         case _:
             return
     yield OutputRecord("entities", entity_id, document)

@@ -6,7 +6,7 @@ Pure functions from views (what a store knows, in memory or in Redis) to the doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,6 +115,19 @@ def last_seen(first: int, last_hour: int) -> str:
 def merged_document(entity_id: str, entity_type: str, merged_into: str) -> dict[str, Any]:
     """Write what became of an id whose founding identifier belongs to an older entity now."""
     return {"entity_id": entity_id, "entity_type": entity_type, "status": "merged", "merged_into": merged_into}
+
+
+ENDED = {"merged", "split"}
+"""The statuses of an id that no living entity has any more."""
+
+MOST_SUCCESSORS = 100
+"""An id that was split names at most so many of those that came of it."""
+
+
+def split_document(entity_id: str, entity_type: str, successors: Iterable[str]) -> dict[str, Any]:
+    """Write what became of an id whose founding identifier connects nothing any more."""
+    named = sorted(set(successors))[:MOST_SUCCESSORS]
+    return {"entity_id": entity_id, "entity_type": entity_type, "status": "split", "successors": named}
 
 
 def identifier_document(seen: SeenIdentifier, entity_id: str) -> dict[str, Any]:

@@ -5,14 +5,19 @@ Invariant: every fold is a function of the set of evidence. Neighbours: `memory`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from resolvers.edge import Together
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.identifier import entity_id
 from resolvers.instant import hour_of
+from resolvers.parts import parts_of
 from resolvers.rules import Rules
 from resolvers.sighting import Sighting, Usable
+
+Whose = TypeVar("Whose")
 
 Observation = tuple[str, int, str, str, int, str]
 """A state seen: (state, event time, source, event id, participant, value)."""
@@ -28,6 +33,11 @@ class Link:
     traits: dict[str, Fact] = field(default_factory=dict)
     states: set[Observation] = field(default_factory=set)
 
+    @property
+    def together(self) -> Together:
+        """Give what guards need of it."""
+        return Together(self.identifiers, self.first.occurred_at)
+
     def join(self, seen: Sighting, event: Fact) -> None:
         """Take one more sighting in. Idempotent and commutative."""
         self.first = min(self.first, event)
@@ -40,27 +50,59 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything the evidence says at one moment."""
+    """Everything the evidence says at one moment. `owner` has no identifier that is off."""
 
     entities: dict[str, EntityView]
     owner: dict[bytes, str]
     memberships: dict[tuple[str, str], MembershipView]
+    successors: dict[bytes, list[str]]
+    """Of each identifier that connects nothing: who the links that it is on belong to."""
 
 
-def components(links: dict[bytes, Link]) -> Iterator[list[Link]]:
-    """Group links that share identifiers, directly or through others."""
-    by_identifier: dict[bytes, list[bytes]] = {}
-    for name, link in links.items():
+Memberships = Mapping[tuple[bytes, bytes], set[tuple[Fact, bool]]]
+"""By the names of two links, the member's and the group's: sightings, and whether they end the membership."""
+
+
+def world_of(rules: Rules, links: dict[bytes, Link], memberships: Memberships, listed: int) -> World:
+    """Compute who is who: the parts of each entity type under its guards, each with the links of its own."""
+    seen = identifiers_of(links)
+    parts = [part for entity_type in {one.identifier.entity_type for one in seen} for part in _parts(rules, entity_type, links)]
+    part_of = {digest: at for at, part in enumerate(parts) for digest in part}
+    links_of: list[list[Link]] = [[] for _ in parts]
+    for link in links.values():
+        if (at := of_centre(link, part_of)) is not None:
+            links_of[at].append(link)
+    members: list[list[SeenIdentifier]] = [[] for _ in parts]
+    for one in seen:
+        if one.digest in part_of:
+            members[part_of[one.digest]].append(one)
+    views = [entity_of(rules, identifiers, mine, listed) for identifiers, mine in zip(members, links_of, strict=True)]
+    owner = {digest: views[at].entity_id for digest, at in part_of.items()}
+    successors: dict[bytes, list[str]] = {one.digest: [] for one in seen if one.digest not in owner}
+    for link in links.values():
         for usable in link.identifiers:
-            by_identifier.setdefault(usable.digest, []).append(name)
-    todo = set(links)
-    while todo:
-        group, edge = set(), {todo.pop()}
-        while edge:
-            group |= edge
-            edge = {other for name in edge for usable in links[name].identifiers for other in by_identifier[usable.digest]} - group
-        todo -= group
-        yield [links[name] for name in group]
+            if usable.digest in successors and (name := of_centre(link, owner)) is not None:
+                successors[usable.digest].append(name)
+    return World({view.entity_id: view for view in views}, owner, _memberships(links, owner, memberships), successors)
+
+
+def _parts(rules: Rules, entity_type: str, links: dict[bytes, Link]) -> Sequence[frozenset[bytes]]:
+    together = [link.together for link in links.values() if link.identifiers[0].identifier.entity_type == entity_type]
+    return parts_of(together, rules.entities[entity_type]).parts
+
+
+def of_centre(link: Link, whose: Mapping[bytes, Whose]) -> Whose | None:
+    """Say whose a link is, with its traits, states and memberships: its strongest identifier's of those that are anyone's."""
+    return next((whose[one.digest] for one in link.identifiers if one.digest in whose), None)
+
+
+def _memberships(links: dict[bytes, Link], owner: Mapping[bytes, str], known: Memberships) -> dict[tuple[str, str], MembershipView]:
+    pairs: dict[tuple[str, str], set[tuple[Fact, bool]]] = {}
+    for (member, group), sightings in known.items():
+        person, company = of_centre(links[member], owner), of_centre(links[group], owner)
+        if person and company:
+            pairs.setdefault((person, company), set()).update(sightings)
+    return {pair: membership_of(pair, sightings) for pair, sightings in pairs.items()}
 
 
 def identifiers_of(links: dict[bytes, Link] | list[Link]) -> list[SeenIdentifier]:
@@ -80,9 +122,8 @@ def id_of(rules: Rules, entity_type: str, founder: bytes) -> str:
     return entity_id(rules.prefix(entity_type), founder)
 
 
-def entity_of(rules: Rules, links: list[Link], listed: int) -> EntityView:
-    """Fold a component's links into its entity: founder, times, traits."""
-    identifiers = identifiers_of(links)
+def entity_of(rules: Rules, identifiers: list[SeenIdentifier], links: list[Link], listed: int) -> EntityView:
+    """Fold a part's identifiers, the oldest first, and the links of its own into its entity: founder, times, traits."""
     traits: dict[str, Fact] = {}
     for link in links:
         for name, fact in link.traits.items():
@@ -90,7 +131,7 @@ def entity_of(rules: Rules, links: list[Link], listed: int) -> EntityView:
     founder = identifiers[0]
     entity_type = founder.identifier.entity_type
     name = id_of(rules, entity_type, founder.digest)
-    last = max(link.last_hour for link in links)
+    last = max(one.last_hour for one in identifiers)
     return EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
 
 

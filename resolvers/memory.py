@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from resolvers.entity import (
+    ENDED,
     LISTED_IDENTIFIERS,
     EntityView,
     Fact,
@@ -21,9 +22,10 @@ from resolvers.entity import (
     identifier_document,
     membership_document,
     merged_document,
+    split_document,
 )
 from resolvers.errors import Fenced, PositionGap, StoreLost
-from resolvers.folds import Link, World, components, entity_of, id_of, identifiers_of, membership_of
+from resolvers.folds import Link, World, id_of, identifiers_of, of_centre, world_of
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
@@ -32,7 +34,7 @@ from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position
-from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record, untold
+from resolvers.timeline import Change, Merge, changes, ended, joinings, membership_changes, parting, timeline_record, untold
 from resolvers.told import comparable, told_view
 
 Views = dict[str, EntityView | MembershipView]
@@ -55,6 +57,7 @@ class MemoryResolver:
         self._told: dict[tuple[str, str], dict[str, Any]] = {}
         self._told_views: Views = {}
         self._merges: dict[str, list[Merge]] = {}
+        self._splits: dict[str, set[str]] = {}
         self._rounds: dict[int, Round] = {}
         self._taken: dict[int, tuple[Any, ...]] = {}
         self._numbers: dict[int, int] = {}
@@ -83,7 +86,7 @@ class MemoryResolver:
             self._join(evidence)
         self._positions[batch.log, batch.partition] = batch.end
         owner = self.world().owner
-        return Applied(tuple(tuple(owner[seen.identifiers[0].digest] for seen in one.sightings) for one in batch.evidence))
+        return Applied(tuple(tuple(of_centre(self._links[seen.link], owner) for seen in one.sightings) for one in batch.evidence))
 
     def _join(self, evidence: Evidence) -> None:
         event = Fact(evidence.occurred_at, evidence.source, evidence.event_id)
@@ -91,34 +94,31 @@ class MemoryResolver:
             before = self.world().owner
             link = self._links.setdefault(seen.link, Link(seen.identifiers, event, hour_of(event.occurred_at)))
             link.join(seen, event)
-            self._note_merges(before, self.world().owner, link)
+            self._note(before, self.world().owner, link)
         for one in evidence.memberships:
-            pair = (evidence.sightings[one.member].identifiers[0].digest, evidence.sightings[one.group].identifiers[0].digest)
+            pair = (evidence.sightings[one.member].link, evidence.sightings[one.group].link)
             role = replace(event, value=(one.role or "").encode())
             self._memberships.setdefault(pair, set()).add((role, one.ended))
 
-    def _note_merges(self, before: dict[bytes, str], after: dict[bytes, str], link: Link) -> None:
-        """Remember which ids ended by this link, for the timeline of the entity that absorbed them."""
-        ended = {owner: after[digest] for digest, owner in before.items() if owner != after[digest]}
-        for absorbed, survivor in ended.items():
-            named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
-            self._merges.setdefault(survivor, []).append(Merge(absorbed, link.first, named))
-        centre = link.identifiers[0]
-        self._issued |= dict.fromkeys([*ended, after[centre.digest]], centre.identifier.entity_type)
+    def _note(self, before: dict[bytes, str], after: dict[bytes, str], link: Link) -> None:
+        """Remember for the timeline which ids ended by this link, and which ones it took apart."""
+        entity_type = link.identifiers[0].identifier.entity_type
+        was, now = set(before.values()), set(after.values())
+        named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
+        for absorbed in was - now:
+            if survivor := after.get(founder_of(absorbed)):
+                self._merges.setdefault(survivor, []).append(Merge(absorbed, link.first, named))
+        parts: dict[str, set[str]] = {}
+        for digest in before.keys() & after.keys():
+            parts.setdefault(before[digest], set()).add(after[digest])
+        for whole, into in parts.items():
+            if len(into) > 1:
+                self._splits.setdefault(whole, set()).update(into - {whole})
+        self._issued |= dict.fromkeys([*(was ^ now), *([name] if (name := of_centre(link, after)) else [])], entity_type)
 
     def world(self) -> World:
-        """Compute who is who from the evidence alone: the connected components of identifiers over links."""
-        entities: dict[str, EntityView] = {}
-        owner: dict[bytes, str] = {}
-        for links in components(self._links):
-            view = entity_of(self._rules, links, self._listed)
-            entities[view.entity_id] = view
-            owner |= {usable.digest: view.entity_id for link in links for usable in link.identifiers}
-        pairs: dict[tuple[str, str], set[tuple[Fact, bool]]] = {}
-        for (member, group), sightings in self._memberships.items():
-            pairs.setdefault((owner[member], owner[group]), set()).update(sightings)
-        memberships = {pair: membership_of(pair, sightings) for pair, sightings in pairs.items()}
-        return World(entities, owner, memberships)
+        """Compute who is who from the evidence alone."""
+        return world_of(self._rules, self._links, self._memberships, self._listed)
 
     def _documents(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Write everything that the compacted topics should hold now."""
@@ -126,12 +126,20 @@ class MemoryResolver:
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for issued, entity_type in self._issued.items():
             if issued not in world.entities:
-                found["entities", issued] = merged_document(issued, entity_type, world.owner[founder_of(issued)])
+                found["entities", issued] = self._ended(issued, entity_type, world)
         for seen in identifiers_of(self._links):
-            found["identifiers", str(seen.identifier)] = identifier_document(seen, world.owner[seen.digest])
+            if seen.digest in world.owner:
+                found["identifiers", str(seen.identifier)] = identifier_document(seen, world.owner[seen.digest])
         found |= {("entities", view.entity_id): entity_document(view) for view in world.entities.values()}
         found |= {("memberships", f"{a}:{b}"): membership_document(view) for (a, b), view in world.memberships.items()}
         return found
+
+    def _ended(self, entity_id: str, entity_type: str, world: World) -> dict[str, Any]:
+        """Write what became of an id that no living entity has."""
+        founder = founder_of(entity_id)
+        if founder in world.owner:
+            return merged_document(entity_id, entity_type, world.owner[founder])
+        return split_document(entity_id, entity_type, world.successors[founder])
 
     def _shard(self, topic: str, key: str) -> int:
         if topic == "identifiers":
@@ -237,9 +245,10 @@ class MemoryResolver:
             told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view))
         elif isinstance(view, EntityView):
             old = cast("EntityView | None", before)
-            told = changes(old, view, untold(old, merges))
+            parted = [parting(parts)] if (parts := self._splits.get(key)) else []
+            told = [*parted, *changes(old, view, untold(old, merges))]
         elif topic == "entities" and document:
-            told = [*joinings(merges), ending(document["merged_into"])]
+            told = [*joinings(merges), ended(document)]
         for change in told:
             yield OutputRecord("timeline", entity_id, timeline_record(entity_id, self._type_of(entity_id), change))
 
@@ -267,6 +276,7 @@ class MemoryResolver:
                 self._told.pop((topic, key), None)
             if topic != "identifiers":
                 self._merges.pop(key, None)
+                self._splits.pop(key, None)
                 self._told_views.pop(key, None)
                 if key in views:
                     self._told_views[key] = views[key]
@@ -281,6 +291,10 @@ class MemoryResolver:
         """Nothing to sweep: what is dirty is computed, never marked."""
         return 0
 
+    async def settle(self) -> int:
+        """Nothing to settle: guards are computed with everything else."""
+        return 0
+
     async def backlog(self) -> Backlog:
         """Count what differs from what was told."""
         now = self._documents()
@@ -293,16 +307,17 @@ class MemoryResolver:
 
     async def entity(self, entity_id: str) -> dict[str, Any] | None:
         """Give an entity's document, or what became of an id that ended."""
-        found = self._documents().get(("entities", entity_id))
+        world = self.world()
+        if entity_id in world.entities:
+            return entity_document(world.entities[entity_id])
         try:
-            owner = self.world().owner.get(founder_of(entity_id))
+            founder = founder_of(entity_id)
         except ValueError:
             return None
-        if found is None and owner is not None:
-            entity_type = self.world().entities[owner].entity_type
-            if id_of(self._rules, entity_type, founder_of(entity_id)) == entity_id != owner:
-                return merged_document(entity_id, entity_type, owner)
-        return found
+        for one in identifiers_of(self._links):
+            if one.digest == founder and id_of(self._rules, one.identifier.entity_type, founder) == entity_id:
+                return self._ended(entity_id, one.identifier.entity_type, world)
+        return None
 
     async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
         """Give some of the links that an identifier is on, in the order in which they came."""
@@ -315,7 +330,7 @@ class MemoryResolver:
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every living document."""
         for (topic, key), document in self._documents().items():
-            if document.get("status") != "merged":
+            if document.get("status") not in ENDED:
                 yield topic, key, document
 
 

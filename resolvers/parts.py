@@ -10,7 +10,7 @@ Neighbours: `hub` and `edge` make the edges; `division` takes a component apart.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from resolvers.division import Division, Enemies, Refused, breaks, divide
@@ -54,15 +54,19 @@ def parts_of(links: Sequence[Together], rule: EntityRule, corrections: Correctio
     Costs O(n log n) in the identifiers and edges.
     """
     off = hubs(links, rule, corrections.blocked) | corrections.blocked
-    usable = {one.digest: one for link in links for one in link.identifiers if one.digest not in off}
-    enemies = corrections.enemies()
-    edges = edges_of(links, off)
-    found = [_divided(members, edges, rule, enemies) for members, edges in _components(usable, edges)]
+    usable = [one for link in links for one in link.identifiers if one.digest not in off]
+    found = components_of(usable, edges_of(links, off), rule, corrections.enemies())
     return Parts(
         tuple(sorted((part for one in found for part in one.parts), key=min)),
         tuple(sorted((edge for one in found for edge in one.refused), key=lambda one: one.edge.order)),
         frozenset(off & {one.digest for link in links for one in link.identifiers}),
     )
+
+
+def components_of(usable: Iterable[Usable], edges: Sequence[Edge], rule: EntityRule, enemies: Enemies) -> list[Division]:
+    """Divide each component of identifiers that are not off, in no order. Every edge's ends are among `usable`."""
+    known = {one.digest: one for one in usable}
+    return [_divided(members, inner, rule, enemies) for members, inner in _components(known, edges)]
 
 
 def _divided(members: Sequence[Usable], edges: Sequence[Edge], rule: EntityRule, enemies: Enemies) -> Division:

@@ -20,10 +20,12 @@ from resolvers.sighting import Batch, Position
 class Applied:
     """The answer to a batch: for each evidence, the entity id of each of its sightings, as known now.
 
+    None where all identifiers of a sighting connect nothing.
+
     It does not imply that anything has been published; that is the outbox's business.
     """
 
-    entity_ids: tuple[tuple[str, ...], ...]
+    entity_ids: tuple[tuple[str | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +85,18 @@ Ends = Mapping[tuple[str, int], int]
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is applied and not yet told: dirty output keys, those of rounds in flight, sweeps, and shards in recovery."""
+    """What is applied and not yet told: dirty output keys, those of rounds in flight, sweeps, shards in recovery, unsettled cases."""
 
     dirty: int
     in_flight: int
     sweeps: int
     recovering: int = 0
+    cases: int = 0
 
     @property
     def empty(self) -> bool:
         """Say whether the topics have been told everything."""
-        return not (self.dirty or self.in_flight or self.sweeps or self.recovering)
+        return not (self.dirty or self.in_flight or self.sweeps or self.recovering or self.cases)
 
 
 class Resolver(Protocol):
@@ -172,6 +175,13 @@ class Resolver(Protocol):
 
     async def sweep(self, limit: int) -> int:
         """Mark what a wide effect made dirty, at most about `limit` keys; gives how many sweeps remain."""
+
+    async def settle(self) -> int:
+        """Settle the case that has been due for longest, if one is; gives how many cases wait.
+
+        A case is what evidence joins against a guard, or may: its parts stay as they are until it is settled, by a pure
+        function of all its evidence. Any number of workers may call this.
+        """
 
     async def backlog(self) -> Backlog:
         """Count what is applied and not yet told."""

@@ -20,13 +20,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
-from resolvers.entity import entity_document, identifier_document, membership_document, merged_document
+from resolvers.entity import entity_document, identifier_document, membership_document, merged_document, split_document
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of, pack
+from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply, Scripts
@@ -37,12 +38,13 @@ Answer = TypeVar("Answer")
 SILENCE_SECONDS = 5.0
 """After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
-FORMAT = 1
+FORMAT = 2
 READ_BUDGET = 1024 * 1024
 """Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
 
 _PASSING = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _WALK = 200
+NOBODY = bytes(16)
 
 COMPOSED_AT_ONCE = 100
 """Output keys whose documents are composed without a pause: some milliseconds."""
@@ -91,9 +93,10 @@ class RedisResolver:
         self._scripts = Scripts(self._redis, self._base, bounds)
         self._rows = Rows(rules, bounds.listed)
         self._codes: dict[tuple[str, str], int] = {}
-        self._hubs = b""
+        self._guards = b""
         self._born = ""
         self._opening = asyncio.Lock()
+        self._lease_ms = bounds.lease_ms
 
     async def open(self) -> None:
         """Create the space, or check that it is the one that these rules make."""
@@ -118,7 +121,7 @@ class RedisResolver:
                 raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {_ADVICE[name]}")
         self._born = found.get("born", "")
         self._codes = dict(zip(types, codes, strict=True))
-        self._hubs = pack(list(self._hub_codes()))
+        self._guards = pack(list(self._guard_rows()))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -148,7 +151,7 @@ class RedisResolver:
         """Apply a batch in one script call."""
         packed = pack([self._evidence(one) for one in batch.evidence])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
-        word, rest = await self._call("apply", where, batch.start, end, packed, self._hubs, batch.after, batch.mark)
+        word, rest = await self._call("apply", where, batch.start, end, packed, self._guards, batch.after, batch.mark)
         if word is Reply.GAP:
             raise PositionGap(batch.partition, int(rest[0]), batch.start)
         digests, at, ids = rest[0], 0, []
@@ -232,6 +235,10 @@ class RedisResolver:
         _, (remaining,) = await self._call("sweep", limit)
         return int(remaining)
 
+    async def settle(self) -> int:
+        """Settle a case that is due."""
+        return await settle(self._call, self._rules, self._codes, self._lease_ms)
+
     async def backlog(self) -> Backlog:
         """Count what is not yet told."""
         _, counts = await self._call("backlog")
@@ -254,6 +261,8 @@ class RedisResolver:
                 return entity_document(self._rows.entity(digest, row))
             case b"gone" if self._rows.entity_id(digest, row[2]) == entity_id:
                 return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
+            case b"split" if self._rows.entity_id(digest, row[1]) == entity_id:
+                return split_document(entity_id, entity_type_of(row[1]), self._rows.successors(row))
             case _:
                 return None
 
@@ -325,7 +334,9 @@ class RedisResolver:
                 raise RedisRefuses(f"Redis at {where} answers, but takes nothing for now: {error}") from error
             raise RedisUnavailable(f"Redis at {where} does not answer: {error}") from error
 
-    def _id(self, founder: bytes, seen: Sighting) -> str:
+    def _id(self, founder: bytes, seen: Sighting) -> str | None:
+        if founder == NOBODY:
+            return None
         return self._rows.entity_id(founder, seen.entity_type.encode() + b":")
 
     def _evidence(self, one: Evidence) -> list[Any]:
@@ -340,11 +351,11 @@ class RedisResolver:
         ]
         return [seen.link, seen.index, named, seen.traits, seen.states]
 
-    def _hub_codes(self) -> Iterator[list[int]]:
+    def _guard_rows(self) -> Iterator[list[int]]:
         for entity, rule in self._rules.entities.items():
             for kind, one in rule.identifiers.items():
-                if one.hub:
-                    yield [self._codes[entity, kind], self._codes[entity, one.hub[0]]]
+                counted, over = (self._codes[entity, one.hub[0]], one.hub[1]) if one.hub else (0, 0)
+                yield [self._codes[entity, kind], counted, over, one.limit or 0, rule.size]
 
 
 _ADVICE = {

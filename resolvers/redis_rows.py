@@ -64,7 +64,7 @@ class Rows:
 
     def entity(self, digest: bytes, row: list[Any]) -> EntityView:
         """Read the row of a living entity."""
-        _, named, count, first, last, traits, rows = row
+        _, named, count, first, last, traits, rows, _ = row
         name, entity_type = self.entity_id(digest, named), entity_type_of(named)
         seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
         return EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
@@ -72,11 +72,15 @@ class Rows:
     def told(self, view: EntityView, row: list[Any], traits: bytes) -> EntityView:
         """Rebuild, as far as the timeline needs it, how an entity was told last."""
         before = {one[0] for one in row[6] if one[6]} | {view.founder.digest}
-        listed = tuple(one for one in view.identifiers if one.digest in before)
+        listed = (*(one for one in view.identifiers if one.digest in before), *map(self.identifier, row[7]))
         return EntityView(view.entity_id, view.entity_type, view.first, view.last_hour, listed, len(listed), read_traits(traits))
 
+    def successors(self, row: list[Any]) -> list[str]:
+        """Read who came of an id that was split."""
+        return [self.entity_id(founder, named) for founder, named in row[2]]
+
     def merges(self, rows: list[Any], sign: bytes) -> list[Merge]:
-        """Read the notes of merges of one direction: `+` for ids absorbed, `-` for the id absorbed by."""
+        """Read the notes of merges of one direction: `+` for ids absorbed, `-` for the id absorbed by, `/` for parts split off."""
         return [
             Merge(self.entity_id(other, named), read_event(event), tuple(_named(*one) for one in link))
             for way, other, named, event, link in rows

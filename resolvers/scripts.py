@@ -16,6 +16,9 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "apply": ("records", "graph"),
     "take": ("records", "graph", "view"),
     "sweep": ("records", "graph"),
+    "begin_settling": ("records", "graph"),
+    "evidence": ("records",),
+    "settle": ("records", "graph"),
     "look": ("records", "graph", "view"),
     "pending": ("records", "outbox"),
     "keep": ("records",),
@@ -27,7 +30,7 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "end_reading": ("records",),
 }
 
-_READ_ONLY = {"look", "backlog"}
+_READ_ONLY = {"look", "backlog", "evidence"}
 """Scripts that write nothing, and say so: Redis runs them when it is full, and on a replica."""
 
 
@@ -45,6 +48,7 @@ class Reply(Enum):
     HELD = b"HELD"
     UNREAD = b"UNREAD"
     REMAINS = b"REMAINS"
+    LATER = b"LATER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,14 @@ class Bounds:
     """How much one call may do by itself, and how much one document shows.
 
     `inline` identifiers or memberships are retold in the call that changed their entity; more are left to sweeps.
-    `listed` identifiers, the oldest, stand in an entity's document.
+    `listed` identifiers, the oldest, stand in an entity's document. A case waits `patience` times as long as settling it took;
+    for `lease_ms` after a worker's last step nobody else takes it.
     """
 
     inline: int = 64
     listed: int = LISTED_IDENTIFIERS
+    patience: int = 10
+    lease_ms: int = 30_000
 
 
 def source_of(command: str, bounds: Bounds) -> str:
@@ -64,7 +71,7 @@ def source_of(command: str, bounds: Bounds) -> str:
     folder = files("resolvers") / "lua"
     parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
     flags = " flags=no-writes" if command in _READ_ONLY else ""
-    return f"#!lua{flags}\nlocal INLINE, LISTED = {bounds.inline}, {bounds.listed}\n" + "\n".join(parts)
+    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE = {bounds.inline}, {bounds.listed}, {bounds.patience}\n" + "\n".join(parts)
 
 
 class Scripts:

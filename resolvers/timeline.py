@@ -5,7 +5,7 @@ Invariant: folding an entity's records in version order gives its document's ide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,16 @@ def joinings(merges: Sequence[Merge]) -> Iterator[Change]:
 def ending(merged_into: str, event: Fact = NOBODY) -> Change:
     """Tell that an id ended by a merge into an older entity."""
     return Change("entity.merged", event, {"merged_into": merged_into})
+
+
+def parting(parts: Iterable[str]) -> Change:
+    """Tell which entities came of one that guards or an operator took apart, whether or not it lives on."""
+    return Change("entity.split", NOBODY, {"parts": sorted(set(parts))})
+
+
+def ended(document: Mapping[str, Any]) -> Change:
+    """Tell how an id ended: `document` is what the entities topic says of it."""
+    return parting(document["successors"]) if document["status"] == "split" else ending(document["merged_into"])
 
 
 def membership_changes(old: MembershipView | None, new: MembershipView | None) -> Iterator[Change]:

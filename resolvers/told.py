@@ -41,7 +41,7 @@ def is_ours(record: ToldRecord) -> bool:
 
 def _needed(topic: str, document: dict[str, Any]) -> set[str]:
     if topic == "entities":
-        return {"active": _ENTITY, "merged": {"merged_into"}}.get(document.get("status", ""), set())
+        return {"active": _ENTITY, "merged": {"merged_into"}, "split": {"successors"}}.get(document.get("status", ""), set())
     return _MEMBERSHIP if topic == "memberships" else set()
 
 

@@ -45,6 +45,7 @@ class Behind:
         parts = ((self.raw, "source records"), (self.events, "events"), (self.commands, "commands"), (self.backlog.dirty, "output keys"))
         said = [f"{count:,} {what}" for count, what in parts if count]
         said += ["rounds in flight"] * bool(self.backlog.in_flight) + ["sweeps"] * bool(self.backlog.sweeps)
+        said += ["cases to settle"] * bool(self.backlog.cases)
         said += ["shards in recovery"] * bool(self.backlog.recovering)
         return ", ".join(said) or "nothing"
 

@@ -29,9 +29,14 @@ class ParticipantRecord(msgspec.Struct):
     occurred_at: str
 
 
-def participant_records(topic: str, event: Event, evidence: Evidence, entity_ids: tuple[str, ...]) -> Iterator[Outgoing]:
-    """Write the participants of one event; `entity_ids` are those of the evidence's sightings, in their order."""
+def participant_records(topic: str, event: Event, evidence: Evidence, entity_ids: tuple[str | None, ...]) -> Iterator[Outgoing]:
+    """Write the participants of one event; `entity_ids` are those of the evidence's sightings, in their order.
+
+    A participant whose identifiers all connect nothing is nobody, and has no record.
+    """
     for seen, entity_id in zip(evidence.sightings, entity_ids, strict=True):
+        if entity_id is None:
+            continue
         record = ParticipantRecord(
             event.source, event.event_id, seen.index, entity_id, seen.entity_type, event.participants[seen.index].role, event.occurred_at
         )

@@ -35,6 +35,7 @@ LOST_SECONDS = 0.2
 WAITING_SECONDS = 0.2
 SWEEP_KEYS = 1_000
 SWEEP_IDLE_SECONDS = 0.2
+SETTLE_IDLE_SECONDS = 0.1
 SWEEP_BELOW = 2_000
 """Output keys that may wait to be told while a sweep adds to them."""
 
@@ -202,6 +203,18 @@ class ShardSource(Service):
                     held_back = 0.0
             held_back += pause
             await self.sleep(pause)
+
+    @Service.task
+    async def _settle(self) -> None:
+        """Settle cases: what evidence joins against a guard. Every worker does; one case is in one worker's hands at a time."""
+        idle = FIRST_IDLE_SECONDS
+        while not self.should_stop:
+            with contextlib.suppress(StoreLost):
+                waiting = await patiently(self._resolver.settle, "settling cases", self._patience_seconds, self._trouble)
+                idle = FIRST_IDLE_SECONDS if waiting else min(idle * 2, SETTLE_IDLE_SECONDS)
+                if waiting:
+                    self._dirty.set()
+            await self.sleep(idle)
 
     async def _tend(self, held: Held) -> None:
         """Give one shard turn after turn until it is taken away."""

@@ -78,7 +78,7 @@ async def apply(resolver: Resolver, *events: Event, partition: int = 0) -> Appli
 
 async def documents(resolver: Resolver) -> Documents:
     """Sweep until nothing remains, then collect every living document."""
-    while await resolver.sweep(1_000):
+    while await resolver.settle() or await resolver.sweep(1_000):
         pass
     return {(topic, key): document async for topic, key, document in resolver.documents()}
 

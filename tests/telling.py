@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from resolvers.entity import ENDED
 from resolvers.port import OutputRecord, Resolver, Round, Waiting
 from tests.histories import Documents, written
 
@@ -28,6 +29,8 @@ class Told:
         match kind:
             case "entity.created":
                 self.identifiers, self.traits, self.merged_into = [], {}, None
+            case "entity.split":
+                assert data["parts"] == sorted(set(data["parts"]))
             case "entity.merged":
                 self.merged_into = data.get("merged_into")
             case "identifier.added":
@@ -37,6 +40,8 @@ class Told:
             case "trait.changed":
                 assert self.traits.get(data["trait"]) == data["old"]
                 self.traits[data["trait"]] = data["new"]
+                if data["new"] is None:  # its links went to another entity
+                    del self.traits[data["trait"]]
             case "membership.started" | "membership.changed":
                 assert (data["group_id"] in self.memberships) == (kind == "membership.changed")
                 self.memberships[data["group_id"]] = data["role"]
@@ -74,7 +79,7 @@ class Topics:
 
     def living(self) -> Documents:
         """Give the documents but for those of ids that ended."""
-        return {key: document for key, document in self.documents.items() if document.get("status") != "merged"}
+        return {key: document for key, document in self.documents.items() if document.get("status") not in ENDED}
 
     def survivors(self) -> dict[str, str]:
         """Lead every id that was ever told to the one that lives."""
@@ -122,6 +127,7 @@ async def drain(resolver: Resolver, topics: Topics, shards: int, limit: int = 7)
     """Publish until the topics have been told everything."""
     while not (await resolver.backlog()).empty:
         await resolver.sweep(50)
+        await resolver.settle()
         for shard in range(shards):
             await publish(resolver, topics, shard, limit)
 

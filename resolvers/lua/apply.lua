@@ -6,11 +6,12 @@
 -- ARGV[4]  evidence, msgpack: {{time ms, time h, source, event id, sightings, memberships}, ...} where a sighting is
 --          {link digest, participant, {{identifier digest, type code, value}, ... centre first},
 --           {{trait, JSON}, ...}, {{state, value}, ...}} and a membership {sighting, sighting, role, ended 0|1}
--- ARGV[5]  hub rules, msgpack: {{type code, code of the type that is counted}, ...}
+-- ARGV[5]  guards, msgpack: {{type code, code of the type that is counted for hubs or 0, over how many, limit or 0, size}, ...}
 -- ARGV[6]  mark of the call that this one comes after, '' for the first        ARGV[7]  mark of this call
--- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order} | {'GAP', stored offset} another offset or mark | {'LOST'}
+-- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order; zeros for nobody} | {'GAP', stored offset} another offset or mark | {'LOST'}
 --
--- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept.
+-- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept. Two cases that meet
+--          cost as much as the smaller one has parts.
 -- Keeps    The batch, what it made dirty and the position are written in one step, or nothing is.
 
 if lost() then return { 'LOST' } end
@@ -28,8 +29,13 @@ local recovering = redis.call('HGETALL', RECOVERY)
 for i = 1, #recovering, 2 do unread[tonumber(recovering[i])] = recovering[i + 1] == 'waiting' end
 
 local batch = cmsgpack.unpack(ARGV[4])
-local hub_of = {}
-for _, rule in ipairs(cmsgpack.unpack(ARGV[5])) do hub_of[rule[1]] = rule[2] end
+local counted_by, most_met, limit_of, size_of = {}, {}, {}, {}
+for _, rule in ipairs(cmsgpack.unpack(ARGV[5])) do
+  local code = rule[1]
+  if rule[2] > 0 then counted_by[code], most_met[code] = rule[2], rule[3] end
+  if rule[4] > 0 then limit_of[code] = rule[4] end
+  size_of[code] = rule[5]
+end
 
 local created, created_links, observations, together = {}, {}, {}, {}
 local link_ids = {}
@@ -47,23 +53,55 @@ end
 
 local function create_node(entry, l, event)
   local id = number('nodes')
-  local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, told = 0, code = entry[2], digest = entry[1], dirty = true }
+  local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, told = 0, code = entry[2], digest = entry[1], flags = 0, dirty = true }
   nodes[id], known[n.digest] = n, id
   created[#created + 1] = { n, entry[3] }
-  parts[id] = {
-    root = id, founder = id, first = n.first, last = n.last, count = 1, horizon = 0, horizon_digest = NOWHERE,
-    counts = { [n.code] = 1 }, list = struct.pack('>I5', id), traits = {}, traits_raw = '', fresh = true, dirty = true,
-  }
+  parts[id] = alone(n)
   return n
 end
 
--- Remember who was seen with whom, for types that have a hub rule: exact sets.
+-- With whom a node was seen that counts for its hub rule: exact sets, read until the node is a hub.
+local mets = {}
+
+local function met_by(n)
+  local m = mets[n.id]
+  if m then return m end
+  m = { seen = {}, count = 0 }
+  local key, field = page('h', n.id)
+  local packed = redis.call('HGET', key, field) or ''
+  if packed == '*' then
+    for _, id in ipairs(redis.call('SMEMBERS', BASE .. ':H:' .. n.id)) do m.seen[tonumber(id)], m.count = true, m.count + 1 end
+  else
+    for at = 1, #packed, 5 do m.seen[struct.unpack('>I5', packed, at)], m.count = true, m.count + 1 end
+  end
+  mets[n.id] = m
+  return m
+end
+
+local function over(n, m) -- blocked identifiers do not count
+  if m.count <= most_met[n.code] then return false end
+  local count = 0
+  for id in pairs(m.seen) do
+    if not has(node(id), BLOCKED) then count = count + 1 end
+  end
+  return count > most_met[n.code]
+end
+
+-- Remember who was seen with whom, for types that have a hub rule. One that met too many connects nothing from now on.
 local function count_together(members)
   for _, hub in ipairs(members) do
-    local counted = hub_of[hub.code]
+    local counted = counted_by[hub.code]
     if counted then
+      local m = not has(hub, HUB) and met_by(hub)
       for _, other in ipairs(members) do
-        if other.code == counted and other.id ~= hub.id then together[#together + 1] = { hub.id, other.id } end
+        if other.code == counted and other.id ~= hub.id then
+          together[#together + 1] = { hub.id, other.id }
+          if m and not m.seen[other.id] then m.seen[other.id], m.count = true, m.count + 1 end
+        end
+      end
+      if m and over(hub, m) then
+        if not has(hub, DETACHED) then put_in_case({ part(find(hub)) }, true) end
+        raise(hub, HUB)
       end
     end
   end
@@ -103,110 +141,147 @@ local function create_link(sighting, event)
   return l, members
 end
 
--- Bring a link's time to its member; true when the identifier's document changed.
-local function touch(n, l, event)
-  local p, changed = part(find(n)), false
+-- Bring a link's time to its member; true when the identifier's document changed. `p` is the part that it is of, if any.
+local function touch(n, p, l, event)
+  local changed = false
   if l.first <= n.first and n.flink ~= l.id and fact_less(event_of(l), event_of(link(n.flink))) then n.flink, n.dirty = l.id, true end
   if event[1] < n.first then
     n.first, changed = event[1], true
-    p.first = math.min(p.first, n.first)
-    if older(n, node(p.founder)) then p.founder = n.id end
-    consider(p, n)
+    if p then
+      p.first = math.min(p.first, n.first)
+      if older(n, node(p.founder)) then p.founder = n.id end
+      consider(p, n)
+    end
   end
   if event[2] > n.last then
     n.last, changed = event[2], true
-    p.last = math.max(p.last, n.last)
+    if p then p.last = math.max(p.last, n.last) end
   end
   if changed then
-    n.dirty, p.dirty = true, true
-    mark_identifier(n)
+    n.dirty = true
+    if p then
+      p.dirty = true
+      if not has(p, HIDDEN) then mark_identifier(n) end
+    end
   end
   return changed
 end
 
--- Make the members of a link one entity at the times of an event, and mark what that changes outside.
-local function settle(members, l, event)
+-- Make members of a link one entity at the times of an event, and mark what that changes outside.
+local function join(members, l, event)
   local before, seen, changed = {}, {}, false
   for _, n in ipairs(members) do
     local root = find(n)
     if not seen[root.id] then
       seen[root.id] = true
-      local p = part(root)
-      before[#before + 1] = { part = p, issued = p.issued, start = root.next, last = root.id, count = p.count }
+      before[#before + 1] = snapshot(root)
     end
   end
-  for _, n in ipairs(members) do changed = touch(n, l, event) or changed end
+  for _, n in ipairs(members) do changed = touch(n, part(find(n)), l, event) or changed end
   local root = find(members[1])
   for _, n in ipairs(members) do root = unite(root, find(n)) end
-  local p = part(root)
-  local founder = node(p.founder).digest
-  local told
-  for _, o in ipairs(before) do
-    if o.issued == founder then
-      told = o.part
-    else
-      changed = true
-      if o.issued then
-        mark_entity(o.issued, o.part)
-        note(founder, '+', o.issued, l.id)
-        note(o.issued, '-', founder, l.id)
-      end
-      retell(o.start, o.last, o.count)
+  announce(part(root), before, l.id, changed)
+end
+
+-- Whether parts that a link joins would break a guard together, or may.
+local function breach(list)
+  local total, kinds, touched, counts, size = 0, 0, 0, {}, 0
+  for _, p in ipairs(list) do
+    total = total + p.count
+    if has(p, TOUCHED) then touched = touched + 1 end
+    for code, count in pairs(p.counts) do
+      if not counts[code] then kinds = kinds + 1 end
+      counts[code] = (counts[code] or 0) + count
+      if limit_of[code] and counts[code] > limit_of[code] then return true end
+      size = size_of[code]
     end
   end
-  if changed or #before > 1 then mark_entity(founder, told) end
-  p.issued = founder
-  return p
+  return touched > 1 or (total > size and kinds > 1)
+end
+
+-- Parts in a case are not joined here: they take the link's times and traits each for itself, and what is new stays untold.
+local function wait(list, l, event, new_edges, by_root)
+  if new_edges then put_in_case(list, false) end
+  for root, members in pairs(by_root) do
+    local p = part(node(root))
+    if p.fresh then raise(p, HIDDEN) end
+    join(members, l, event)
+  end
+end
+
+-- Make a link's members one entity, but for those that are off; or leave that to the case in which they are.
+local function settle(members, l, event, new_edges)
+  local list, seen, by_root, connects, waits = {}, {}, {}, {}, false
+  for _, n in ipairs(members) do
+    if has(n, DETACHED) then
+      touch(n, nil, l, event)
+    else
+      local root = find(n)
+      local p = part(root)
+      by_root[root.id] = by_root[root.id] or {}
+      table.insert(by_root[root.id], n)
+      if p.case ~= 0 then waits = true end
+      if not off(n) then
+        connects[#connects + 1] = n
+        if not seen[root.id] then
+          seen[root.id] = true
+          list[#list + 1] = p
+        end
+      end
+    end
+  end
+  if waits or (#list > 1 and breach(list)) then
+    wait(list, l, event, new_edges and #list > 0, by_root)
+  elseif #connects > 0 then
+    join(connects, l, event)
+  end
+  for _, p in ipairs(list) do p.fresh = nil end
 end
 
 local function join_trait(l, p, name, fact)
   local had = l.traits[name]
   if had and not fact_less(had, fact) then return end
   l.traits[name], l.dirty = fact, true
-  local all = traits_of(p)
-  local was = all[name]
-  if was and not fact_less(was, fact) then return end
-  if not was or was[4] ~= fact[4] then mark_entity(p.issued, p) end
-  all[name], p.traits_dirty = fact, true
+  if p then fold_trait(p, name, fact) end
 end
 
 local function see(sighting, event)
   local l, members = link_of(sighting[1]), nil
   if not l then
     l, members = create_link(sighting, event)
-    settle(members, l, event)
+    settle(members, l, event, true)
   else
     local earlier = fact_less({ event[1], event[3], event[4] }, event_of(l))
     local later = event[2] > l.last
+    local edges = event[1] < l.first
     if earlier then l.first, l.source, l.event_id = event[1], event[3], event[4] end
     if later then l.last = event[2] end
     if earlier or later then
       l.dirty = true
       members = {}
       for i, m in ipairs(l.members) do members[i] = node(m[1]) end
-      settle(members, l, event)
+      settle(members, l, event, edges)
     end
   end
-  local centre = node(l.members[1][1])
+  local centre = centre_of(l)
   if #sighting[4] > 0 then
-    local p = part(find(centre))
+    local p = centre and part(find(centre))
     for _, trait in ipairs(sighting[4]) do join_trait(l, p, trait[1], { event[1], event[3], event[4], trait[2] }) end
   end
   for _, state in ipairs(sighting[5]) do
     observations[#observations + 1] = { l.id, event[1], cmsgpack.pack({ state[1], event[1], event[3], event[4], sighting[2], state[2] }) }
   end
-  return centre
+  return l
 end
 
-local function belong(a, g, fact, ended)
-  local b = belonging(a.id, g.id)
+local function belong(l, k, fact, ended)
+  local name = struct.pack('>I5I5', l.id, k.id)
+  local b = belonging(name)
   if not b then
-    local groups, members = list_of(a.id), list_of(g.id)
-    b = { a = a.id, g = g.id, latest = fact, ended = ended, active = ended == 0 and fact, next_a = groups.groups, next_g = members.members, told_p = '', told_g = '', dirty = true }
-    groups.groups, groups.group_count, groups.dirty = g.id, groups.group_count + 1, true
-    members.members, members.member_count, members.dirty = a.id, members.member_count + 1, true
-    local _, name = pair_key(a.id, g.id)
+    b = { name = name, latest = fact, ended = ended, active = ended == 0 and fact, told_p = '', told_g = '', dirty = true }
     belongs[name] = b
+    enlist(b, 'groups', l)
+    enlist(b, 'members', k)
   elseif fact_less(b.latest, fact) then
     b.latest, b.ended, b.dirty = fact, ended, true
   elseif ended > b.ended and not fact_less(fact, b.latest) then
@@ -216,21 +291,30 @@ local function belong(a, g, fact, ended)
   if b.dirty then retell_membership(b) end
 end
 
-local centres = {}
+local seen = {}
 for _, evidence in ipairs(batch) do
   local event = { evidence[1], evidence[2], evidence[3], evidence[4] }
   local here = {}
   for i, sighting in ipairs(evidence[5]) do
     here[i] = see(sighting, event)
-    centres[#centres + 1] = here[i]
+    seen[#seen + 1] = here[i]
   end
   for _, m in ipairs(evidence[6]) do
     belong(here[m[1] + 1], here[m[2] + 1], { event[1], event[3], event[4], m[3] }, m[4])
   end
 end
 
+-- The id that a participant gets: what is untold until its case is settled has been told by this, and must lead somewhere.
+local function replied(l)
+  local centre = centre_of(l)
+  if not centre then return NOWHERE end
+  local p = part(find(centre))
+  if has(p, HIDDEN) then raise(p, ISSUED) end
+  return node(p.founder).digest
+end
+
 local founders = {}
-for i, n in ipairs(centres) do founders[i] = node(part(find(n)).founder).digest end
+for i, l in ipairs(seen) do founders[i] = replied(l) end
 
 for _, new in ipairs(created) do
   local n, value = new[1], new[2]

@@ -22,6 +22,7 @@ local function mark_identifier(n) dirty['i' .. n.digest] = '' end
 local function mark_entity(digest, p) -- p: the part that was told under this id until now, or nil
   local key = 'e' .. digest
   if dirty[key] then return end
+  raise(node_of(digest), FOUNDED)
   if not (p and p.raw) or unread[shard_of(digest)] then
     dirty[key] = ''
     return
@@ -36,10 +37,18 @@ local function note(digest, sign, other, link_id)
   table.insert(notes[key], sign .. other .. struct.pack('>I5', link_id))
 end
 
+-- The founder's digest under which a node's memberships are told; '' where they are nobody's, or not told yet.
+local function told_under(id)
+  local n = node(id)
+  if has(n, DETACHED) then return '' end
+  local p = part(find(n))
+  return has(p, HIDDEN) and '' or node(p.founder).digest
+end
+
 -- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere.
 local function retell_membership(b)
-  local p = node(part(find(node(b.a))).founder).digest
-  local g = node(part(find(node(b.g))).founder).digest
+  local p, g = told_under(b.a), told_under(b.g)
+  if p == '' or g == '' then p, g = '', '' end
   if b.told_p ~= '' and (b.told_p ~= p or b.told_g ~= g) then
     local left = fold_of(b.told_p .. b.told_g)
     local key = 'm' .. left.name
@@ -47,6 +56,7 @@ local function retell_membership(b)
     left.latest, left.active, left.dirty = nil, nil, true
   end
   if b.told_p ~= p or b.told_g ~= g then b.told_p, b.told_g, b.dirty = p, g, true end
+  if p == '' then return end
   local f = fold_of(p .. g)
   if not f.latest or fact_less(f.latest, b.latest) then
     f.latest, f.ended, f.dirty = b.latest, b.ended, true
@@ -62,7 +72,22 @@ end
 
 -- A node that was last taken under the founder that it has now, or is dirty still, needs no telling.
 local function retell_identifier(n)
-  if n.told ~= part(find(n)).founder then mark_identifier(n) end
+  if has(n, DETACHED) then
+    if n.told ~= 0 then mark_identifier(n) end
+    return
+  end
+  local p = part(find(n))
+  if not has(p, HIDDEN) and n.told ~= p.founder then mark_identifier(n) end
+end
+
+-- Visit the memberships of a node's own list: `way` is 'groups', to which it belongs, or 'members', who belong to it.
+local function each_of(q, way, visit)
+  local at, after = q[way], way == 'groups' and 'next_a' or 'next_g'
+  while at ~= NOTHING do
+    local b = belonging(at)
+    at = b[after]
+    visit(b)
+  end
 end
 
 local sweeps = {} -- {name, first node, node to stop at} to be appended to the queue of sweeps
@@ -81,18 +106,8 @@ local function retell(start, last, count)
     if q.group_count + q.member_count > INLINE then
       sweeps[#sweeps + 1] = { struct.pack('>I5B', n.id, 1), n.id, n.next }
     else
-      local at = q.groups
-      while at ~= 0 do
-        local b = belonging(n.id, at)
-        retell_membership(b)
-        at = b.next_a
-      end
-      at = q.members
-      while at ~= 0 do
-        local b = belonging(at, n.id)
-        retell_membership(b)
-        at = b.next_g
-      end
+      each_of(q, 'groups', retell_membership)
+      each_of(q, 'members', retell_membership)
     end
     n = node(n.next)
   end
@@ -163,8 +178,67 @@ local function unite(a, b)
     join_traits(traits_of(p), from)
     p.traits_dirty = true
   end
+  p.flags = bit.bor(bit.band(p.flags, q.flags, HIDDEN), bit.band(bit.bor(p.flags, q.flags), STALE + TOUCHED))
   p.dirty, q.gone = true, true
   return a
+end
+
+-- The part of a node that is alone.
+local function alone(n)
+  return {
+    root = n.id, founder = n.id, first = n.first, last = n.last, count = 1, horizon = 0, horizon_digest = string.rep('\0', 16),
+    case = 0, flags = has(n, FORBIDS) and TOUCHED or 0, counts = { [n.code] = 1 }, list = struct.pack('>I5', n.id), issued = false,
+    traits = {}, traits_raw = '', fresh = true, dirty = true,
+  }
+end
+
+local function snapshot(root) -- of a part that is about to change; its circle is a run of the one that it joins
+  local p = part(root)
+  return { told = not has(p, HIDDEN) and p, issued = p.issued, start = root.next, last = root.id, count = p.count }
+end
+
+-- Mark what follows from parts having become one, `p`, or from its founder having changed. `before` are the parts as they were.
+local function announce(p, before, link_id, changed)
+  local founder = node(p.founder).digest
+  local told
+  if has(p, HIDDEN) then p.issued = false end
+  for _, o in ipairs(before) do
+    if o.issued == founder then
+      told = o.told
+      if has(p, HIDDEN) then p.issued = founder end
+    elseif o.issued or not has(p, HIDDEN) then
+      changed = true
+      if o.issued then
+        mark_entity(o.issued, o.told)
+        note(founder, '+', o.issued, link_id)
+        note(o.issued, '-', founder, link_id)
+      end
+    end
+    if not has(p, HIDDEN) and (o.issued ~= founder or not o.told) then retell(o.start, o.last, o.count) end
+  end
+  if has(p, HIDDEN) then
+    if p.issued then raise(p, ISSUED) end
+    return
+  end
+  if changed or #before > 1 then mark_entity(founder, told) end
+  p.issued = founder
+end
+
+local function fold_trait(p, name, fact) -- into the traits of a part
+  local all = traits_of(p)
+  local was = all[name]
+  if was and not fact_less(was, fact) then return end
+  if (not was or was[4] ~= fact[4]) and not has(p, HIDDEN) then mark_entity(p.issued, p) end
+  all[name], p.traits_dirty = fact, true
+end
+
+-- Enter a membership in the list of the node that one of its links belongs to now.
+local function enlist(b, way, l)
+  local n = centre_of(l) or node(l.members[1][1])
+  local q, side, after = list_of(n.id), way == 'groups' and 'a' or 'g', way == 'groups' and 'next_a' or 'next_g'
+  local counted = way == 'groups' and 'group_count' or 'member_count'
+  b[side], b[after], b.dirty = n.id, q[way], true
+  q[way], q[counted], q.dirty = b.name, q[counted] + 1, true
 end
 
 local MOST_AT_ONCE = 1000 -- arguments of one command that come from a table: Lua's stack is bounded
@@ -232,14 +306,13 @@ end
 local function write_memberships()
   for _, b in pairs(belongs) do
     if b and b.dirty then
-      local key, name = pair_key(b.a, b.g)
-      put(key, name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g }))
+      put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g, b.a, b.g }))
     end
   end
   for _, q in pairs(lists) do
     if q.dirty then
       local key, field = page('q', q.id)
-      put(key, field, struct.pack('>I5I4I5I4', q.groups, q.group_count, q.members, q.member_count))
+      put(key, field, struct.pack(LISTS, q.groups, q.group_count, q.members, q.member_count))
     end
   end
   for name, f in pairs(folds) do
@@ -257,15 +330,97 @@ local function write_sweeps()
   for _, s in ipairs(sweeps) do
     local name, at, stop = unpack(s)
     local under_way = redis.call('HGET', BASE .. ':sweeps', name)
-    local phase, cursor, again = 0, 0, 0
+    local phase, cursor, again = 0, NOTHING, 0
     if under_way then -- let it finish where it is and then go round once more, so that it gets on whatever changes
-      at, stop, phase, cursor = struct.unpack('>I5I5BI5', under_way)
+      at, stop, phase, cursor = struct.unpack('>I5I5Bc10', under_way)
       again = 1
       if string.byte(name, 6) == 0 then stop = at end
     else
       redis.call('RPUSH', BASE .. ':sweepq', name)
     end
-    redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5BI5B', at, stop, phase, cursor, again))
+    redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5Bc10B', at, stop, phase, cursor, again))
+  end
+end
+
+-- Cases: parts whose evidence breaks a guard together, or may. Nobody unites these but who settles the case (settle.lua), by a pure
+-- function of all their evidence. `seq` counts the evidence that came, `epoch` what changed who may connect; `roots` are those put in here.
+local cases = {}
+
+local function case_of(id)
+  local c = cases[id]
+  if c then return c end
+  local seq, epoch = unpack(redis.call('HMGET', BASE .. ':case:' .. id, 'seq', 'epoch'))
+  c = { id = id, seq = tonumber(seq or '0'), epoch = tonumber(epoch or '0'), roots = {}, dirty = false }
+  cases[id] = c
+  return c
+end
+
+local function roots_of(id) -- of a case, those put in by this call too
+  local found = {}
+  for _, root in ipairs(redis.call('SMEMBERS', BASE .. ':case:' .. id .. ':roots')) do found[tonumber(root)] = true end
+  for root in pairs(case_of(id).roots) do found[root] = true end
+  return found
+end
+
+-- Put parts into one case, uniting those in which they are, and tell it that there is new evidence.
+local function put_in_case(list, changes_epoch)
+  local into, size = 0, -1
+  for _, p in ipairs(list) do
+    if p.case ~= 0 and p.case ~= into then
+      local n = redis.call('SCARD', BASE .. ':case:' .. p.case .. ':roots')
+      if n > size then into, size = p.case, n end
+    end
+  end
+  if into == 0 then into = number('cases') end
+  local c = case_of(into)
+  for _, p in ipairs(list) do
+    if p.case == 0 then
+      p.case, p.dirty, c.roots[p.root] = into, true, true
+    elseif p.case ~= into then
+      local from = case_of(p.case)
+      c.epoch = math.max(c.epoch, from.epoch) + 1
+      for root in pairs(roots_of(from.id)) do
+        local moved = part(node(root))
+        moved.case, moved.dirty, c.roots[root] = into, true, true
+      end
+      from.gone = true
+    end
+  end
+  c.seq, c.dirty = c.seq + 1, true
+  if changes_epoch then c.epoch = c.epoch + 1 end
+end
+
+local DUE = BASE .. ':due' -- case -> ms at which it is to be settled; while it is being settled, when somebody else may
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local function drop_case(key, id)
+  redis.call('DEL', key, key .. ':roots')
+  redis.call('ZREM', DUE, id)
+end
+
+-- A case waits for some time before it is settled again: PATIENCE times as long as that took, but not for more than a quarter of its size.
+local function write_cases()
+  local now
+  for id, c in pairs(cases) do
+    local key = BASE .. ':case:' .. id
+    if c.gone then
+      drop_case(key, id)
+    elseif c.dirty then
+      now = now or now_ms()
+      for root in pairs(c.roots) do redis.call('SADD', key .. ':roots', root) end
+      redis.call('HSET', key, 'seq', c.seq, 'epoch', c.epoch)
+      local done, ended, took, leased = unpack(redis.call('HMGET', key, 'done', 'ended', 'took', 'leased'))
+      if tonumber(leased or '0') < now then
+        local due = tonumber(ended or '0') + PATIENCE * tonumber(took or '0')
+        if due > now and (c.seq - tonumber(done or '0')) * 4 >= redis.call('SCARD', key .. ':roots') then due = now end
+        local had = redis.call('ZSCORE', DUE, id)
+        if not had or tonumber(had) > due then redis.call('ZADD', DUE, due, id) end
+      end
+    end
   end
 end
 
@@ -291,11 +446,16 @@ local function flush()
       if p.traits_raw ~= '' then redis.call('HDEL', traits_key, field) end
     else
       if p.dirty then put(key, field, pack_part(p)) end
-      if p.traits_dirty then put(traits_key, field, cmsgpack.pack(p.traits)) end
+      if p.traits_dirty and next(p.traits) then
+        put(traits_key, field, cmsgpack.pack(p.traits))
+      elseif p.traits_dirty and p.traits_raw ~= '' then
+        redis.call('HDEL', traits_key, field)
+      end
     end
   end
   write_memberships()
   write_puts()
+  write_cases()
   write_dirty()
   for name, value in pairs(counters) do redis.call('HSET', META, name, string.format('%d', value)) end
 end

@@ -46,7 +46,7 @@ end
 
 if ARGV[1] == 'identifier' then
   local n = node_of(ARGV[2])
-  return { 'OK', cmsgpack.pack(n and row(n) or {}) }
+  return { 'OK', cmsgpack.pack(n and not has(n, DETACHED) and row(n) or {}) }
 elseif ARGV[1] == 'entity' then
   return { 'OK', cmsgpack.pack(entity_row(ARGV[2], {})) }
 elseif ARGV[1] == 'membership' then
@@ -59,7 +59,7 @@ end
 local rows = {}
 for id = tonumber(ARGV[2]), tonumber(ARGV[2]) + tonumber(ARGV[3]) - 1 do
   local n = node(id)
-  if n then
+  if n and not has(n, DETACHED) then
     local found = row(n)
     found[4] = found[1] == n.digest and entity_row(n.digest, {}) or {}
     rows[#rows + 1] = found

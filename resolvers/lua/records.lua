@@ -9,14 +9,14 @@
 -- Times are milliseconds since the year 1, last times whole hours since then: never negative, so packed unsigned.
 -- Strings are compared byte by byte or as integers, never with `<`, which follows the server's locale.
 
-local redis, struct, string, table, math, cmsgpack = redis, struct, string, table, math, cmsgpack -- locals are faster than globals
+local redis, struct, string, table, math, cmsgpack, bit = redis, struct, string, table, math, cmsgpack, bit -- locals are faster than globals
 local ipairs, pairs, unpack, tonumber = ipairs, pairs, unpack, tonumber
 local BASE = KEYS[1]
 local META = BASE .. ':meta'
 local RECOVERY = BASE .. ':recovery' -- shard -> 'waiting' | 'hold' | 'unread' | 'reader' and its name
 local ENDS = BASE .. ':ends' -- log and partition -> offset up to which it must be applied before anything is told
-local NODE = '>I5I5I7I4I5I5I5Bc16'
-local PART = '>I5I7I4I5I7c16B'
+local NODE = '>I5I5I7I4I5I5I5Bc16B'
+local PART = '>I5I7I4I5I7c16I5BB'
 local LINK = '>I7I4I2'
 
 local buckets -- set by the script that needs it, from META
@@ -50,12 +50,23 @@ local function fact_less(a, b) -- facts: {time, source, event id, value}
   return bytes_less(a[4] or '', b[4] or '')
 end
 
+-- Flags of nodes: BLOCKED by a command, or a HUB: connects and founds nothing (it is off). DETACHED: off, and of no part. FORBIDS: a forbidden
+-- pair names it. FOUNDED: an entity's id was made of it once. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
+-- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS.
+local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED = 1, 2, 4, 8, 16
+local HIDDEN, ISSUED, STALE, TOUCHED = 1, 2, 4, 8
+
+local function has(x, flag) return bit.band(x.flags, flag) ~= 0 end
+local function raise(x, flag) if not has(x, flag) then x.flags, x.dirty = bit.bor(x.flags, flag), true end end
+local function lower(x, flag) if has(x, flag) then x.flags, x.dirty = bit.band(x.flags, bit.bnot(flag)), true end end
+local function off(n) return bit.band(n.flags, 3) ~= 0 end
+
 -- Nodes: one identifier each. `next` closes a circle over the nodes of a part; `flink` is the link of its first event,
 -- `head` the newest link it is in, `told` the node that founded its entity when a round last took it.
 local nodes = {}
 
 local function pack_node(n)
-  return struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest)
+  return struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest, n.flags)
 end
 
 local function node(id)
@@ -64,8 +75,8 @@ local function node(id)
   local key, field = page('n', id)
   local raw = redis.call('HGET', key, field)
   if not raw then return nil end
-  local parent, after, first, last, flink, head, told, code, digest = struct.unpack(NODE, raw)
-  n = { id = id, parent = parent, next = after, first = first, last = last, flink = flink, head = head, told = told, code = code, digest = digest, dirty = false }
+  local parent, after, first, last, flink, head, told, code, digest, flags = struct.unpack(NODE, raw)
+  n = { id = id, parent = parent, next = after, first = first, last = last, flink = flink, head = head, told = told, code = code, digest = digest, flags = flags, dirty = false }
   nodes[id] = n
   return n
 end
@@ -120,7 +131,7 @@ local function part(root)
   if p then return p end
   local key, field = page('p', root.id)
   local raw = redis.call('HGET', key, field)
-  local founder, first, last, all, horizon, horizon_digest, types, at = struct.unpack(PART, raw)
+  local founder, first, last, all, horizon, horizon_digest, case, flags, types, at = struct.unpack(PART, raw)
   local counts = {}
   for _ = 1, types do
     local code, count
@@ -129,8 +140,9 @@ local function part(root)
   end
   p = {
     root = root.id, raw = raw, founder = founder, first = first, last = last, count = all, horizon = horizon, horizon_digest = horizon_digest,
-    counts = counts, list = string.sub(raw, at), issued = node(founder).digest, traits = false, traits_raw = false, dirty = false,
+    case = case, flags = flags, counts = counts, list = string.sub(raw, at), issued = false, traits = false, traits_raw = false, dirty = false,
   }
+  if flags % 4 ~= HIDDEN then p.issued = node(founder).digest end
   parts[root.id] = p
   return p
 end
@@ -142,7 +154,7 @@ local function pack_part(p)
     types[count] = struct.pack('>BI5', code, n)
   end
   table.sort(types, bytes_less)
-  return struct.pack(PART, p.founder, p.first, p.last, p.count, p.horizon, p.horizon_digest, count) .. table.concat(types) .. p.list
+  return struct.pack(PART, p.founder, p.first, p.last, p.count, p.horizon, p.horizon_digest, p.case, p.flags, count) .. table.concat(types) .. p.list
 end
 
 -- The fold of the traits of a part's links: name -> fact. A cache of what the links say.
@@ -184,24 +196,35 @@ end
 
 local function event_of(l) return { l.first, l.source, l.event_id, '' } end
 
--- Memberships: evidence per pair of nodes, in a list per member and one per group; heads and lengths in 'q'.
--- latest and active are facts whose value is the role; told_p and told_g the founders under which it was last told.
-local belongs = {}
-
-local function pair_key(a, g)
-  local name = struct.pack('>I5I5', a, g)
-  return BASE .. ':m:' .. ((a * 31 + g) % buckets), name
+-- The node that a link belongs to, with its traits, states and memberships: the strongest that is not off; nil where all are.
+local function centre_of(l)
+  for _, m in ipairs(l.members) do
+    local n = node(m[1])
+    if not off(n) then return n end
+  end
+  return nil
 end
 
-local function belonging(a, g)
-  local key, name = pair_key(a, g)
+-- Memberships: evidence per pair of links, in a list per centre of either; heads and lengths in 'q'. `a` and `g` are the nodes in whose
+-- lists it is: the links' centres, or their strongest nodes where all are off. latest and active are facts whose value is the
+-- role; told_p and told_g the founders under which it was last told. A name is both links, packed; NOTHING ends a list.
+local belongs = {}
+local NOTHING = string.rep('\0', 10)
+local LISTS = '>c10I4c10I4'
+
+local function pair_key(name)
+  local a, g = struct.unpack('>I5I5', name)
+  return BASE .. ':m:' .. ((a * 31 + g) % buckets)
+end
+
+local function belonging(name)
   local b = belongs[name]
   if b == nil then
-    local raw = redis.call('HGET', key, name)
+    local raw = redis.call('HGET', pair_key(name), name)
     b = false
     if raw then
       local r = cmsgpack.unpack(raw)
-      b = { a = a, g = g, latest = r[1], ended = r[2], active = r[3] or false, next_a = r[4], next_g = r[5], told_p = r[6], told_g = r[7] }
+      b = { name = name, latest = r[1], ended = r[2], active = r[3] or false, next_a = r[4], next_g = r[5], told_p = r[6], told_g = r[7], a = r[8], g = r[9] }
     end
     belongs[name] = b
   end
@@ -215,8 +238,8 @@ local function list_of(id)
   if q then return q end
   local key, field = page('q', id)
   local raw = redis.call('HGET', key, field)
-  local groups, group_count, members, member_count = 0, 0, 0, 0
-  if raw then groups, group_count, members, member_count = struct.unpack('>I5I4I5I4', raw) end
+  local groups, group_count, members, member_count = NOTHING, 0, NOTHING, 0
+  if raw then groups, group_count, members, member_count = struct.unpack(LISTS, raw) end
   q = { id = id, groups = groups, group_count = group_count, members = members, member_count = member_count, dirty = false }
   lists[id] = q
   return q

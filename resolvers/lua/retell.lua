@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard        ARGV[2]  the reader's name        ARGV[4]  how many calls of this reader came before
--- ARGV[3]  msgpack {row, ...}: {'e', digest, 'active' | 'merged' | '', {digest of an identifier, ...}, packed traits, survivor's digest, key, said}
+-- ARGV[3]  msgpack {row, ...}: {'e', digest, 'active' | 'merged' | 'split' | '', {digest of an identifier, ...}, packed traits, survivor's digest, key, said}
 --          | {'i', digest, 1 if there is a document, key, said} | {'m', both digests, packed fold or '', key, said}
 --          where said is all that the document says besides, or empty where it is not to be compared: of an entity
 --          {first ms, last h, {first ms, last h of each identifier, ...}}, or {survivor's digest}; of an identifier
@@ -54,7 +54,7 @@ local function listed(digests) -- the record of a part that lists these identifi
     local n = node_of(digest)
     if n then list[#list + 1] = struct.pack('>I5', n.id) end
   end
-  return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0) .. table.concat(list)
+  return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0, 0, 0) .. table.concat(list)
 end
 
 local function keep_as_told(key) -- the topic says it all: what a replay noted of it was told before
@@ -77,7 +77,7 @@ local function same_entity(n, p, row)
   if not times or p.founder ~= n.id or p.first ~= first or p.last ~= last or p.count ~= #row[4] then return false end
   for i, digest in ipairs(row[4]) do
     local one = node_of(digest)
-    if not one or find(one).id ~= p.root or one.first ~= times[2 * i - 1] or one.last ~= times[2 * i] then return false end
+    if not one or has(one, DETACHED) or find(one).id ~= p.root or one.first ~= times[2 * i - 1] or one.last ~= times[2 * i] then return false end
   end
   return same_traits(p, row[5])
 end
@@ -97,13 +97,17 @@ local function retell_entity(key, row)
     if status ~= '' then mark(key, 'X' .. row[7]) end
     return
   end
+  if has(n, DETACHED) then
+    mark(key, status == 'active' and cmsgpack.pack({ listed(row[4]), row[5] }) or '')
+    return
+  end
   local p = part(find(n))
   local founder = node(p.founder).digest
   if status == 'active' then
     if same_entity(n, p, row) then keep_as_told(key) else mark(key, cmsgpack.pack({ listed(row[4]), row[5] })) end
   elseif founder ~= row[2] and founder == row[8][1] then
     keep_as_told(key)
-  elseif founder == row[2] or is_dirty(key) or (status == 'merged' and founder ~= row[6]) then
+  elseif founder == row[2] or is_dirty(key) or (status == 'merged' and founder ~= row[6]) or status == 'split' then
     mark(key, '')
   end
 end
@@ -112,6 +116,10 @@ local function retell_identifier(key, row)
   local n = node_of(row[2])
   if not n then
     if row[3] == 1 then mark(key, 'X' .. row[4]) end
+    return
+  end
+  if has(n, DETACHED) then
+    if row[3] == 1 then mark(key, '') end
     return
   end
   local first, last, named = unpack(row[5])

@@ -12,7 +12,7 @@ buckets, shards = tonumber(buckets), tonumber(shards)
 
 local name = redis.call('LINDEX', BASE .. ':sweepq', 0)
 if not name then return { 'OK', 0 } end
-local at, stop, phase, cursor, again = struct.unpack('>I5I5BI5B', redis.call('HGET', BASE .. ':sweeps', name))
+local at, stop, phase, cursor, again = struct.unpack('>I5I5Bc10B', redis.call('HGET', BASE .. ':sweeps', name))
 
 local done = false
 for _ = 1, tonumber(ARGV[1]) do
@@ -20,14 +20,14 @@ for _ = 1, tonumber(ARGV[1]) do
   if phase == 0 then
     retell_identifier(n)
     phase, cursor = 1, list_of(at).groups
-  elseif phase == 1 and cursor ~= 0 then
-    local b = belonging(at, cursor)
+  elseif phase == 1 and cursor ~= NOTHING then
+    local b = belonging(cursor)
     retell_membership(b)
     cursor = b.next_a
   elseif phase == 1 then
     phase, cursor = 2, list_of(at).members
-  elseif cursor ~= 0 then
-    local b = belonging(cursor, at)
+  elseif cursor ~= NOTHING then
+    local b = belonging(cursor)
     retell_membership(b)
     cursor = b.next_g
   else
@@ -53,6 +53,6 @@ if done then
   redis.call('LPOP', BASE .. ':sweepq')
   redis.call('HDEL', BASE .. ':sweeps', name)
 else
-  redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5BI5B', at, stop, phase, cursor, again))
+  redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5Bc10B', at, stop, phase, cursor, again))
 end
 return { 'OK', redis.call('LLEN', BASE .. ':sweepq') }

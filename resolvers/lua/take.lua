@@ -8,6 +8,7 @@
 --          | {'UNREAD'} the shard's topics must be read first
 --          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}} where a row is
 --          {'e', digest, had 0|1|2 but for some merges, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
+--          | {'o', row of an identifier that connects nothing any more}
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
 --
 -- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
@@ -24,7 +25,7 @@ if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
 
 local function caught_up() -- and what that changed is marked, so that everything is told at once
-  if redis.call('EXISTS', BASE .. ':sweepq') == 1 then return false end
+  if redis.call('EXISTS', BASE .. ':sweepq', DUE) > 0 then return false end
   local ends = redis.call('HGETALL', ENDS)
   for i = 1, #ends, 2 do
     local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
@@ -53,8 +54,8 @@ local NOTES = 200 -- merges of one entity that one round tells
 -- What an entity is told as in this round, in the form in which a marking keeps it.
 local function as_told(digest)
   local n = node_of(digest)
-  local p = part(find(n))
-  if p.founder ~= n.id then return '' end
+  local p = not has(n, DETACHED) and part(find(n))
+  if not p or p.founder ~= n.id then return '' end
   traits_of(p)
   return cmsgpack.pack({ pack_part(p), p.traits_raw, 1 })
 end
@@ -71,6 +72,11 @@ local function row_of(key, told, noted)
   end
   if kind == 'i' then
     local n = node_of(digest)
+    if has(n, DETACHED) then
+      n.told = 0
+      retold[#retold + 1] = n
+      return { 'o', identifier_row(n, true) }
+    end
     local founder = node(part(find(n)).founder)
     if n.told ~= founder.id then
       n.told = founder.id
@@ -83,12 +89,12 @@ local function row_of(key, told, noted)
   local old, traits, had = {}, '', 0
   if told ~= '' then
     local was = cmsgpack.unpack(told)
-    local types, at = select(7, struct.unpack(PART, was[1]))
+    local types, at = select(9, struct.unpack(PART, was[1]))
     old, traits = nodes_in(string.sub(was[1], at + types * 6)), was[2]
     had = was[3] and 2 or 1
   end
   local n = node_of(digest)
-  local p = n and part(find(n))
+  local p = n and not has(n, DETACHED) and part(find(n))
   if p and p.founder == n.id and cut(p) then cuts[#cuts + 1] = p end
   local row = entity_row(digest, old)
   if row[7] then read = read + 200 * #row[7] + #row[6] end

@@ -26,11 +26,42 @@ local function nodes_in(list)
   return found, count
 end
 
--- {'unknown'} | {'gone', survivor's founder, type} | {'living', type, count, first ms, last h, traits, {identifier row, ...}}
+local SUCCESSORS = 100 -- links that are read for whom an id that was split went to
+
+local function successors_of(n)
+  local found, at, visits = {}, n.head, 0
+  while at ~= 0 and visits < SUCCESSORS do
+    visits = visits + 1
+    local l = link(at)
+    local centre = centre_of(l)
+    if centre then
+      local founder = node(part(find(centre)).founder)
+      found[#found + 1] = { founder.digest, code_name(founder.code) }
+    end
+    for _, m in ipairs(l.members) do
+      if m[1] == n.id then at = m[2] end
+    end
+  end
+  return found
+end
+
+-- The nodes of an old list that are of another part today, or of none.
+local function rows_left(p, old)
+  local rows = {}
+  for id in pairs(old) do
+    local n = node(id)
+    if has(n, DETACHED) or find(n).id ~= p.root then rows[#rows + 1] = { n.digest, code_name(n.code), value_of(id), n.first, n.last, {}, 1 } end
+  end
+  return rows
+end
+
+-- {'unknown'} | {'gone', survivor's founder, type} | {'split', type, {{founder of a successor, its type}, ...}}
+-- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}}
 -- `old` are the nodes listed when the entity was told last: their first events are not read again.
 local function entity_row(digest, old)
   local n = node_of(digest)
   if not n then return { 'unknown' } end
+  if has(n, DETACHED) then return { 'split', code_name(n.code), successors_of(n) } end
   local p = part(find(n))
   local founder = node(p.founder)
   if founder.digest ~= digest then return { 'gone', founder.digest, code_name(founder.code) } end
@@ -40,7 +71,7 @@ local function entity_row(digest, old)
     local id = struct.unpack('>I5', p.list, at)
     rows[#rows + 1] = identifier_row(node(id), old[id] and id ~= p.founder)
   end
-  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows }
+  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows, rows_left(p, old) }
 end
 
 -- {person's founder, type, group's founder, type, fold} with an empty fold where nobody belongs to anything any more
@@ -50,7 +81,7 @@ local function membership_row(name)
   return { p, code_name(node_of(p).code), g, code_name(node_of(g).code), raw }
 end
 
--- {'+' | '-', other founder, type, {link's first event}, {{type, value}, ...}} for each merge that was noted
+-- {'+' | '-' | '/', other founder, type, {link's first event}, {{type, value}, ...}} for each merge that was noted
 local function note_rows(packed)
   local rows = {}
   for at = 1, #packed, 22 do

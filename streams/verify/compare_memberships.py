@@ -1,15 +1,17 @@
-"""Comparing memberships in Redis: the sightings of each pair of identifiers, the lists they are in, the folds."""
+"""Comparing memberships in Redis: the sightings of each pair of participants, the lists they are in, the folds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from streams.verify.expected import Belonging, Role
-from streams.verify.packed import Fact, Fold, ListHeads, Pair
+from streams.verify.guards import strongest
+from streams.verify.packed import Fact, Fold, ListHeads, Pair, PairName
 from streams.verify.report import Difference
 from streams.verify.sides import Sides, differing
 
-NOWHERE = ListHeads(0, 0, 0, 0)
+NOTHING: PairName = (0, 0)
+NOWHERE = ListHeads(NOTHING, 0, NOTHING, 0)
 
 
 def compare_stored_memberships(sides: Sides) -> Iterator[Difference]:
@@ -21,36 +23,44 @@ def compare_stored_memberships(sides: Sides) -> Iterator[Difference]:
 
 
 def _pairs(sides: Sides) -> Iterator[Difference]:
-    dump, names, known = sides.dump, sides.expected.identifiers, set()
-    for (member, group), wanted in sides.expected.belongings.items():
-        name = f"{names[member].key} in {names[group].key}"
-        place = sides.node_of[member], sides.node_of[group]
-        found = dump.pairs.get(place)  # type: ignore[arg-type] # a missing node finds nothing
+    expected, dump, known = sides.expected, sides.dump, set()
+    names = expected.identifiers
+    for pair, wanted in expected.belongings.items():
+        centres = [strongest(names, one, expected.off) for one in pair]
+        strong = [centre if centre >= 0 else strongest(names, one, ()) for one, centre in zip(pair, centres, strict=True)]
+        name = " in ".join(names[one].key for one in strong)
+        place = tuple(sides.link_of(one) for one in pair)
+        found = dump.pairs.get(place)  # type: ignore[arg-type] # a missing link finds nothing
         if found is None:
             yield Difference("redis.belonging.missing", name, "the log has it, Redis has not")
             continue
         known.add(place)
         yield from _sightings("redis.belonging", name, wanted, found)
+        if [found.member, found.group] != [sides.node_of[one] for one in strong]:
+            yield Difference("redis.belonging.place", name, "it stands in the lists of other identifiers")
         if not dump.sweeps:
-            told = tuple(names[sides.expected.seen[one].founder].digest for one in (member, group))
+            told = tuple(names[expected.seen[one].founder].digest for one in centres) if min(centres) >= 0 else (b"", b"")
             if found.told != told:
                 yield Difference("redis.belonging.told", name, "it was told under other entities than it joins now")
-    for member, group in sorted(dump.pairs.keys() - known):
-        yield Difference("redis.belonging.ghost", f"{sides.name(member)} in {sides.name(group)}", "Redis has it, the log has not")
+    for place in sorted(dump.pairs.keys() - known):
+        found = dump.pairs[place]
+        yield Difference(
+            "redis.belonging.ghost", f"{sides.name(found.member)} in {sides.name(found.group)}", "Redis has it, the log has not"
+        )
 
 
 def _lists(sides: Sides) -> Iterator[Difference]:
     """Follow each node's lists of memberships, as a member and as a group."""
-    groups: dict[int, set[int]] = {}
-    members: dict[int, set[int]] = {}
-    for member, group in sides.dump.pairs:
-        groups.setdefault(member, set()).add(group)
-        members.setdefault(group, set()).add(member)
+    groups: dict[int, set[PairName]] = {}
+    members: dict[int, set[PairName]] = {}
+    for name, pair in sides.dump.pairs.items():
+        groups.setdefault(pair.member, set()).add(name)
+        members.setdefault(pair.group, set()).add(name)
     for node in sorted(groups.keys() | members.keys() | sides.dump.heads.keys()):
         heads = sides.dump.heads.get(node, NOWHERE)
         ways = {
-            "groups": (groups.get(node, set()), _follow(sides, node, heads.groups), heads.group_count),
-            "members": (members.get(node, set()), _follow(sides, node, heads.members, back=True), heads.member_count),
+            "groups": (groups.get(node, set()), _follow(sides, heads.groups), heads.group_count),
+            "members": (members.get(node, set()), _follow(sides, heads.members, back=True), heads.member_count),
         }
         for way, (wanted, found, count) in ways.items():
             if found != wanted or count != len(wanted):
@@ -59,10 +69,11 @@ def _lists(sides: Sides) -> Iterator[Difference]:
                 yield Difference("redis.belonging.list", sides.name(node), text)
 
 
-def _follow(sides: Sides, node: int, at: int, *, back: bool = False) -> set[int] | None:
-    passed: set[int] = set()
-    while at:
-        pair = sides.dump.pairs.get((at, node) if back else (node, at))
+def _follow(sides: Sides, at: PairName, *, back: bool = False) -> set[PairName] | None:
+    """Go through a list of memberships; None when it goes nowhere or in a circle."""
+    passed: set[PairName] = set()
+    while at != NOTHING:
+        pair = sides.dump.pairs.get(at)
         if pair is None or at in passed:
             return None
         passed.add(at)

@@ -19,11 +19,15 @@ from streams.verify.sides import Sides, differing, shortened
 def compare_parts(sides: Sides) -> Iterator[Difference]:
     """Compare all entities."""
     roots, loose = _roots(sides)
+    alone = {node for node, record in sides.dump.nodes.items() if record.detached}
+    yield from _alone(sides, alone, roots)
     for node, problem in loose:
         yield Difference("redis.parent", sides.name(node), problem)
+    roots = {node: root for node, root in roots.items() if node not in alone}
     members: dict[int, list[int]] = {}
     for node, root in roots.items():
         members.setdefault(root, []).append(node)
+    yield from _cases(sides, roots)
     yield from _joined(sides, roots, members)
     for root, nodes in members.items():
         yield from _circle(sides, root, nodes)
@@ -33,10 +37,41 @@ def compare_parts(sides: Sides) -> Iterator[Difference]:
             continue
         founders = {sides.expected.seen[sides.number_of[node]].founder for node in nodes if node in sides.number_of}
         yield from _sums(sides, root, nodes, part)
-        if len(founders) == 1:
+        if len(founders) == 1 and founders != {-1}:
             yield from _part(sides, root, part, sides.expected.entities[founders.pop()])
     for root in sorted((sides.dump.parts.keys() | sides.dump.traits.keys()) - members.keys()):
         yield Difference("redis.part.ghost", sides.name(root), "an entity's record or traits lie at a node that is no root")
+
+
+def _alone(sides: Sides, nodes: set[int], roots: dict[int, int]) -> Iterator[Difference]:
+    """Check that what connects nothing is of no part."""
+    for node in sorted(nodes):
+        record = sides.dump.nodes[node]
+        if (record.parent, record.next) != (node, node):
+            yield Difference("redis.detached", sides.name(node), "it connects nothing, but is not alone")
+    for node, root in roots.items():
+        if root != node and sides.dump.nodes[root].detached:
+            yield Difference("redis.detached", sides.name(root), f"it connects nothing, but {sides.name(node)} has it for a root")
+
+
+def _cases(sides: Sides, roots: dict[int, int]) -> Iterator[Difference]:
+    """Check that parts which a link joins, but a guard keeps apart, are in one case, and that cases know their parts."""
+    dump = sides.dump
+    listed = {root: case for case, inside in dump.cases.items() for root in inside}
+    for root in sorted(dump.parts.keys() | listed.keys()):
+        part = dump.parts.get(root)
+        if (part.case if part else 0) != listed.get(root, 0):
+            yield Difference(
+                "redis.case", sides.name(root), f"it is in case {part.case if part else 0}, and listed in {listed.get(root, 0)}"
+            )
+        if part and part.flags & 7:
+            yield Difference("redis.part.unsettled", sides.name(root), f"it has flags {part.flags}, though no case is due")
+    for link in dump.links.values():
+        parts = {roots[node] for node, _ in link.members if node in roots}
+        cases = {dump.parts[root].case for root in parts if root in dump.parts}
+        if len(parts) > 1 and (len(cases) > 1 or 0 in cases):
+            name = " + ".join(sides.name(node) for node, _ in link.members[:3])
+            yield Difference("redis.case", name, f"the {len(parts)} parts that it joins are in cases {sorted(cases)}")
 
 
 def _roots(sides: Sides) -> tuple[dict[int, int], list[tuple[int, str]]]:
@@ -76,7 +111,7 @@ def _joined(sides: Sides, roots: dict[int, int], members: dict[int, list[int]]) 
                 mixed.setdefault(expected.seen[sides.number_of[node]].founder, []).append(sides.name(node))
         for founder in sorted(mixed, key=lambda one: len(mixed[one]))[:-1]:
             text = f"{shortened(mixed[founder])} should belong to it, but is joined with others in Redis"
-            yield Difference("redis.entity.mixed", expected.ids[founder], text)
+            yield Difference("redis.entity.mixed", expected.ids.get(founder, "nobody"), text)
 
 
 def _circle(sides: Sides, root: int, nodes: list[int]) -> Iterator[Difference]:

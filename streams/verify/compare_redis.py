@@ -17,9 +17,9 @@ from streams.verify.instants import HOUR, written
 from streams.verify.packed import LinkRecord, Node
 from streams.verify.report import Difference
 from streams.verify.sides import Sides, differing, shortened
-from streams.verify.usable import Usable, link_digest
+from streams.verify.usable import Usable
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 def compare_redis(expected: Expected, dump: Dump) -> list[Difference]:
@@ -91,6 +91,7 @@ def _identifier(sides: Sides, number: int, node: int, record: Node) -> Iterator[
     name, seen = expected.identifiers[number], expected.seen[number]
     yield from differing("redis.identifier.digest", name.key, name.digest.hex(), record.digest.hex())
     yield from differing("redis.identifier.type", name.key, f"{name.entity_type}:{name.type}", dump.names.get(record.code))
+    yield from differing("redis.identifier.connects", name.key, (seen.founder < 0,) * 2, (record.off, record.detached))
     yield from differing("redis.identifier.value", name.key, name.value, dump.values.get(node))
     yield from differing("redis.first_seen", name.key, seen.first[0], record.first, written)
     yield from differing("redis.last_seen", name.key, seen.last, record.last, lambda hours: written(hours * HOUR))
@@ -107,7 +108,7 @@ def _links(sides: Sides) -> Iterator[Difference]:
     expected, dump = sides.expected, sides.dump
     known: set[int] = set()
     for identifiers, link in expected.links.items():
-        number = dump.link_of.get(link_digest(expected.identifiers[one] for one in identifiers))
+        number = sides.link_of(identifiers)
         record = dump.links.get(number or 0)
         if number is None or record is None:
             yield Difference("redis.link.missing", _link_name(sides, identifiers), "the log has it, Redis has not")

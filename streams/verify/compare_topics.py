@@ -105,6 +105,9 @@ class Topics:
         if number is None or self._expected.usable.entity_id(self._expected.identifiers[number]) != key:
             yield from self._ghost(word, key)
             return
+        if number in self._expected.off:
+            yield from self._split(word, key, number)
+            return
         name, living = self._expected.identifiers[number], self._expected.ids[self._expected.seen[number].founder]
         document = self.compacted[word].document(key)
         if document is None:
@@ -117,9 +120,28 @@ class Topics:
         elif self.leads_to(key) != living:
             yield Difference(f"{word}.redirect", key, f"it leads to {self.leads_to(key)}, but {name.key} belongs to {living} now")
 
+    def _split(self, word: str, key: str, number: int) -> Iterator[Difference]:
+        """Check an id whose founding identifier connects nothing: it must name who came of it."""
+        name, successors = self._expected.identifiers[number], self._expected.successors[number]
+        document = self.compacted[word].document(key)
+        if document is None:
+            if not self._tombstones:
+                yield Difference(f"{word}.tombstone", key, f"it ended and should say so; {name.key} connects nothing")
+            return
+        frame = {"entity_id": key, "entity_type": name.entity_type, "status": "split", "successors": []}
+        named = document.get("successors")
+        if document | {"successors": []} != frame or not isinstance(named, list) or named != sorted({str(one) for one in named}):
+            yield Difference(f"{word}.ended", key, f"it should say that it was split; found {shorten(str(document))}")
+        elif any(not self._expected.once_joined(str(one), number) for one in named) or (successors and not named):
+            text = f"it names {shorten(str(named))}, but what {name.key} was seen with belongs to {shorten(str(sorted(successors)))}"
+            yield Difference(f"{word}.successors", key, text)
+
 
 class Participants:
-    """The participants topic: each record's entity must lead to the one that its identifiers belong to now."""
+    """The participants topic: each record's entity must lead to the one that its identifiers belong to now.
+
+    Or to one of which guards have parted it since: who is connected by links, of whatever is off and refused too, was one for a while.
+    """
 
     def __init__(self, expected: Expected, leads_to: Callable[[str], str | None], *, recovered: bool = False) -> None:
         """`leads_to` follows an id to a living one; it is asked from the first record on.
@@ -166,10 +188,14 @@ class Participants:
             self._problem("entity", key, text)
         yield from self._problems
         for key in self._expected.participants.keys() - self._partitions.keys():
+            parts = self._expected.participants[key]
+            if any(self._expected.owner(one[0]) < 0 for one in (parts if isinstance(parts, set) else {parts})):
+                continue
             yield Difference("participants.missing", key.decode("utf-8", "replace"), "the log has it, the topic has not")
 
     def _wrong(self, key: bytes, part: Part, document: dict[str, Any]) -> str:
-        centre, role, at = part
+        identifiers, role, at = part
+        centre = identifiers[0]
         named = ":".join(str(document.get(name)) for name in ("source", "event_id", "index")).encode()
         if named != key or document.get("role") != role or milliseconds(str(document.get("occurred_at"))) != at:
             return f"document: its event has role {role!r} there; found {shorten(str(document))}"
@@ -178,8 +204,8 @@ class Participants:
         said = str(document.get("entity_id"))
         if said not in self._living:
             self._living[said] = self._leads_to(said)
-        wanted = self._expected.ids[self._expected.seen[centre].founder]
-        if self._living[said] != wanted:
+        wanted = self._expected.ids.get(self._expected.owner(identifiers))
+        if self._living[said] != wanted and not self._expected.once_joined(said, centre):
             return f"entity: {said} leads to {self._living[said]}, but {self._expected.identifiers[centre].key} belongs to {wanted}"
         return ""
 

@@ -20,6 +20,7 @@ from streams.verify.packed import (
     Pair,
     Part,
     numbers,
+    pair_name,
     parse_fold,
     parse_heads,
     parse_link,
@@ -54,6 +55,7 @@ class Dump:
     folds: dict[tuple[bytes, bytes], Fold] = field(default_factory=dict)
     together: dict[int, set[int]] = field(default_factory=dict)
     states: dict[int, set[tuple[str, Moment, int, str]]] = field(default_factory=dict)
+    cases: dict[int, set[int]] = field(default_factory=dict)
     rounds: dict[int, int] = field(default_factory=dict)
     outbox: dict[str, int] = field(default_factory=dict)
     misplaced: list[str] = field(default_factory=list)
@@ -142,6 +144,12 @@ def _rounds(dump: Dump, shard: str, content: dict[bytes, bytes]) -> None:
         dump.outbox["rounds in flight"] = dump.outbox.get("rounds in flight", 0) + 1
 
 
+def _cases(dump: Dump, page: str, content: Any) -> None:  # noqa: ANN401 - a hash of numbers, or a set of roots
+    case, _, what = page.partition(":")
+    if what == "roots":
+        dump.cases[int(case)] = {int(root) for root in content}
+
+
 def _counted(kind: str) -> Reader:
     def read(dump: Dump, _: str, content: Any) -> None:  # noqa: ANN401 - of any shape, only counted
         dump.outbox[kind] = dump.outbox.get(kind, 0) + len(content)
@@ -151,11 +159,6 @@ def _counted(kind: str) -> Reader:
 
 def _number(packed: bytes) -> int:
     return int.from_bytes(packed, "big")
-
-
-def _pair_name(name: bytes) -> tuple[int, int]:
-    member, group = numbers(name)
-    return member, group
 
 
 _READERS: dict[str, Reader] = {
@@ -177,7 +180,8 @@ _READERS: dict[str, Reader] = {
     "i": _bucketed("node_of", bytes, _number, _by_digest),
     "l": _bucketed("link_of", bytes, _number, _by_digest),
     "r": _bucketed("folds", lambda name: (name[:16], name[16:]), parse_fold, _by_digest),
-    "m": _bucketed("pairs", _pair_name, parse_pair, _by_pair),
+    "m": _bucketed("pairs", pair_name, parse_pair, _by_pair),
+    "case": _cases,
     "round": _rounds,
-    **{kind: _counted(kind) for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps")},
+    **{kind: _counted(kind) for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps", "due")},
 }

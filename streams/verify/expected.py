@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from streams.verify.flood import flooded
 from streams.verify.instants import HOUR, hour, written
 from streams.verify.usable import Name, Usable, founding_digest
 
@@ -33,6 +34,7 @@ State = tuple[str, Moment, int, str]
 class Link:
     """Identifiers seen together: when first, in which hour last, and what was observed through them."""
 
+    identifiers: tuple[int, ...]
     first: Moment
     last: int
     traits: dict[str, Observed] | None = None
@@ -60,7 +62,7 @@ class Belonging:
 
 @dataclass(slots=True)
 class Seen:
-    """When an identifier was seen: its first event, its last hour, and the number of its entity's founder."""
+    """When an identifier was seen: its first event, its last hour, and the number of its entity's founder, -1 for nobody's."""
 
     first: Moment
     last: int
@@ -69,7 +71,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Entity:
-    """A connected component of identifiers, the oldest first, which founds it."""
+    """Identifiers that are one, the oldest first, which founds it."""
 
     members: list[int]
     first: int
@@ -77,8 +79,11 @@ class Entity:
     traits: dict[str, Observed] = field(default_factory=dict)
 
 
-Part = tuple[int, str, int]
-"""A participant: the centre of its identifiers, its role, its time."""
+Part = tuple[tuple[int, ...], str, int]
+"""A participant: its identifiers, its role, its time."""
+
+Pair = tuple[tuple[int, ...], tuple[int, ...]]
+"""The identifiers of two participants: the member's, the group's."""
 
 
 @dataclass(slots=True)
@@ -99,7 +104,7 @@ class Expected:
     seen: list[Seen]
     links: dict[tuple[int, ...], Link]
     entities: dict[int, Entity]
-    belongings: dict[tuple[int, int], Belonging]
+    belongings: dict[Pair, Belonging]
     memberships: dict[tuple[int, int], Belonging]
     participants: dict[bytes, Part | set[Part]]
     counts: Counts
@@ -121,7 +126,46 @@ class Expected:
     def living(self, entity_id: str) -> str | None:
         """Give the living entity that an id leads to by its founding identifier; None when the log knows no such identifier."""
         number = self.by_digest.get(founding_digest(entity_id) or b"")
-        return None if number is None else self.ids[self.seen[number].founder]
+        return None if number is None else self.ids.get(self.seen[number].founder)
+
+    @cached_property
+    def off(self) -> set[int]:
+        """Give the identifiers that connect nothing."""
+        return {number for number, seen in enumerate(self.seen) if seen.founder < 0}
+
+    def owner(self, identifiers: tuple[int, ...]) -> int:
+        """Give the founder of the entity to which a link of these identifiers belongs; -1 for nobody."""
+        names, seen = self.identifiers, self.seen
+        usable = [number for number in identifiers if seen[number].founder >= 0]
+        return seen[min(usable, key=lambda one: (names[one].priority, names[one].digest))].founder if usable else -1
+
+    def once_joined(self, entity_id: str, number: int) -> bool:
+        """Say whether the founding identifier of an id and another are connected by links, but guards keep apart what is connected."""
+        founder = self.by_digest.get(founding_digest(entity_id) or b"", -1)
+        return founder >= 0 and self._connected[founder] == self._connected[number] and self._connected[number] in self._parted
+
+    @cached_property
+    def _connected(self) -> list[int]:
+        """Label identifiers by what links connect, guards or none."""
+        return flooded(len(self.identifiers), ((one[0], other) for one in self.links for other in one[1:]))
+
+    @cached_property
+    def _parted(self) -> set[int]:
+        """Name what is connected and yet not one."""
+        founders: dict[int, set[int]] = {}
+        for label, seen in zip(self._connected, self.seen, strict=True):
+            founders.setdefault(label, set()).add(seen.founder)
+        return {label for label, found in founders.items() if len(found) > 1}
+
+    @cached_property
+    def successors(self) -> dict[int, set[str]]:
+        """Give, for each identifier that connects nothing, who the links that it is on belong to."""
+        found: dict[int, set[str]] = {number: set() for number in self.off}
+        for identifiers in self.links if found else ():
+            for number in identifiers:
+                if number in found and (owner := self.owner(identifiers)) >= 0:
+                    found[number].add(self.ids[owner])
+        return found
 
     def entity_documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Write every living entity's document by its key."""
@@ -145,6 +189,8 @@ class Expected:
     def identifier_documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Write every identifier's document by its key."""
         for number, name in enumerate(self.identifiers):
+            if self.seen[number].founder < 0:
+                continue
             document = {"entity_type": name.entity_type, **self._listed(number), "status": "active"}
             yield name.key, {**document, "entity_id": self.ids[self.seen[number].founder]}
 

@@ -16,6 +16,9 @@ from streams.verify.instants import HOUR, YEAR_ONE
 YEAR_ONE_HOURS = YEAR_ONE // HOUR
 _NUMBER = 5
 
+PairName = tuple[int, int]
+"""The links of member and group; zeros for none."""
+
 Fact = tuple[Moment, bytes]
 """(event, value): a trait's JSON, or a membership's role."""
 
@@ -32,6 +35,17 @@ class Node(NamedTuple):
     told: int
     code: int
     digest: bytes
+    flags: int = 0
+
+    @property
+    def off(self) -> bool:
+        """Say whether it connects nothing."""
+        return self.flags & 3 != 0
+
+    @property
+    def detached(self) -> bool:
+        """Say whether it is of no part."""
+        return self.flags & 4 != 0
 
 
 class Part(NamedTuple):
@@ -43,6 +57,8 @@ class Part(NamedTuple):
     size: int
     counts: dict[int, int]
     listed: list[int]
+    case: int = 0
+    flags: int = 0
 
 
 class LinkRecord(NamedTuple):
@@ -57,14 +73,16 @@ class LinkRecord(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Sightings of a membership between two nodes, its place in both lists, and the founders it was told under."""
+    """Sightings of a membership between two links, its place in the lists of two nodes, and the founders it was told under."""
 
     latest: Fact
     ended: bool
     active: Fact | None
-    next_group: int
-    next_member: int
+    next_group: PairName
+    next_member: PairName
     told: tuple[bytes, bytes]
+    member: int
+    group: int
 
 
 class Fold(NamedTuple):
@@ -78,9 +96,9 @@ class Fold(NamedTuple):
 class ListHeads(NamedTuple):
     """Where a node's lists of memberships begin, and how long they are."""
 
-    groups: int
+    groups: PairName
     group_count: int
-    members: int
+    members: PairName
     member_count: int
 
 
@@ -99,17 +117,17 @@ def _cut(packed: bytes, *sizes: int) -> list[int]:
 
 
 def parse_node(packed: bytes) -> Node:
-    """Read a record of `n`: 53 bytes."""
+    """Read a record of `n`: 54 bytes."""
     parent, following, first, last, first_link, head, told, code = _cut(packed, 5, 5, 7, 4, 5, 5, 5, 1)
-    return Node(parent, following, first - YEAR_ONE, last - YEAR_ONE_HOURS, first_link, head, told, code, packed[37:53])
+    return Node(parent, following, first - YEAR_ONE, last - YEAR_ONE_HOURS, first_link, head, told, code, packed[37:53], packed[53])
 
 
 def parse_part(packed: bytes) -> Part:
-    """Read a record of `p`: 45 bytes, 6 for each identifier type, 5 for each identifier listed."""
+    """Read a record of `p`: 51 bytes, 6 for each identifier type, 5 for each identifier listed."""
     founder, first, last, size = _cut(packed, 5, 7, 4, 5)
-    types = packed[44]
-    counts = {packed[at]: numbers(packed[at + 1 : at + 6])[0] for at in range(45, 45 + 6 * types, 6)}
-    return Part(founder, first - YEAR_ONE, last - YEAR_ONE_HOURS, size, counts, numbers(packed[45 + 6 * types :]))
+    case, flags, types = _cut(packed[44:], 5, 1, 1)
+    counts = {packed[at]: numbers(packed[at + 1 : at + 6])[0] for at in range(51, 51 + 6 * types, 6)}
+    return Part(founder, first - YEAR_ONE, last - YEAR_ONE_HOURS, size, counts, numbers(packed[51 + 6 * types :]), case, flags)
 
 
 def parse_link(packed: bytes) -> LinkRecord:
@@ -134,8 +152,15 @@ def parse_traits(packed: bytes) -> dict[str, Fact]:
 
 def parse_pair(packed: bytes) -> Pair:
     """Read a record of `m`."""
-    latest, ended, active, next_group, next_member, person, group = _unpacked(packed)
-    return Pair(_fact(latest), ended == 1, _fact(active) if active else None, next_group, next_member, (person, group))
+    latest, ended, active, next_group, next_member, person, group, a, g = _unpacked(packed)
+    following = pair_name(next_group), pair_name(next_member)
+    return Pair(_fact(latest), ended == 1, _fact(active) if active else None, *following, (person, group), a, g)
+
+
+def pair_name(packed: bytes) -> PairName:
+    """Read the name of a record of `m`: 10 bytes."""
+    member, group = numbers(packed)
+    return member, group
 
 
 def parse_fold(packed: bytes) -> Fold:
@@ -146,7 +171,8 @@ def parse_fold(packed: bytes) -> Fold:
 
 def parse_heads(packed: bytes) -> ListHeads:
     """Read a record of `q`."""
-    return ListHeads(*_cut(packed, 5, 4, 5, 4))
+    (group_count,), (member_count,) = _cut(packed[10:], 4), _cut(packed[24:], 4)
+    return ListHeads(pair_name(packed[:10]), group_count, pair_name(packed[14:24]), member_count)
 
 
 def parse_state(packed: bytes) -> tuple[str, Moment, int, str]:

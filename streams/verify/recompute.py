@@ -1,20 +1,21 @@
 """Recomputing: from all events of the log to what they say together, in one batch over the whole set.
 
-Events are gathered into the sets of identifiers that were seen together; then, once, these are sorted into connected
-components and folded. Nothing of the resolver is used, and nothing is kept up to date: this is the plain way.
+Events are gathered into the sets of identifiers that were seen together; then, once, these are sorted into who is
+one under the guards, and folded. Nothing of the resolver is used, and nothing is kept up to date: this is the plain way.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
 from streams.events import Event, Membership, Participant, decode_event
 from streams.settings import Settings
 from streams.verify.canonical import canonical
-from streams.verify.expected import Belonging, Counts, Entity, Expected, Link, Moment, Part, Seen
+from streams.verify.expected import Belonging, Counts, Entity, Expected, Link, Moment, Pair, Part, Seen
+from streams.verify.guards import crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
 from streams.verify.usable import Name, Usable
 
@@ -51,7 +52,7 @@ class Gathered:
         self._identifiers: list[Name] = []
         self._one: dict[bytes, bytes] = {}
         self._links: dict[tuple[int, ...], Link] = {}
-        self._belongings: dict[tuple[int, int], Belonging] = {}
+        self._belongings: dict[Pair, Belonging] = {}
         self._participants: dict[bytes, Part | set[Part]] = {}
         self.counts = Counts()
 
@@ -69,26 +70,49 @@ class Gathered:
         for index, (participant, (identifiers, traits)) in enumerate(zip(event.participants, sightings, strict=True)):
             if identifiers:
                 usable = True
-                self._see(moment, index, identifiers, traits, participant.states)
-                self._take_part(f"{event.source}:{event.event_id}:{index}".encode(), (identifiers[0], sys.intern(participant.role), at))
+                together = self._see(moment, index, identifiers, traits, participant.states)
+                self._take_part(f"{event.source}:{event.event_id}:{index}".encode(), (together, sys.intern(participant.role), at))
         if not usable:
             self.counts.without_identifier += 1
         for one in event.memberships:
             member, group = sightings[one.member][0], sightings[one.group][0]
             if member and group:
-                self._belong(moment, one, member[0], group[0])
+                self._belong(moment, one, self._links[member].identifiers, self._links[group].identifiers)
 
     def expected(self) -> Expected:
         """Compute who is who from everything gathered."""
         seen = _times(len(self._identifiers), self._links)
-        entities = _entities(self._identifiers, seen, self._links)
+        entities = self._entities(seen)
         memberships: dict[tuple[int, int], Belonging] = {}
-        for (member, group), one in self._belongings.items():
-            pair = seen[member].founder, seen[group].founder
-            memberships.setdefault(pair, Belonging(one.latest, one.ended, one.active)).join(one.latest, one.ended, one.active)
-        return Expected(
+        found = Expected(
             self._usable, self._identifiers, seen, self._links, entities, self._belongings, memberships, self._participants, self.counts
         )
+        for (member, group), one in self._belongings.items():
+            pair = found.owner(member), found.owner(group)
+            if min(pair) >= 0:
+                memberships.setdefault(pair, Belonging(one.latest, one.ended, one.active)).join(one.latest, one.ended, one.active)
+        return found
+
+    def _entities(self, seen: list[Seen]) -> dict[int, Entity]:
+        """Sort identifiers into entities, oldest first, so that the first to come of each founds it."""
+        names, links = self._identifiers, self._links
+        off = crowded(names, links, self._usable.hubs)
+        label = labels(names, links, off, self._usable)
+        entities: dict[int, Entity] = {}
+        founders: dict[int, int] = {}
+        for number in sorted(range(len(names)), key=lambda one: (seen[one].first[0], names[one].digest)):
+            if label[number] < 0:
+                continue
+            founder = seen[number].founder = founders.setdefault(label[number], number)
+            entity = entities.setdefault(founder, Entity([], seen[founder].first[0], seen[founder].last))
+            entity.members.append(number)
+            entity.last = max(entity.last, seen[number].last)
+        for together, link in links.items():
+            if link.traits and (centre := strongest(names, together, off)) >= 0:
+                traits = entities[seen[centre].founder].traits
+                for name, observed in link.traits.items():
+                    traits[name] = max(traits.get(name, observed), observed)
+        return entities
 
     def _sighting(self, participant: Participant) -> _Sighting:
         names = [*participant.traits, *participant.states]
@@ -131,10 +155,12 @@ class Gathered:
             self._identifiers.append(name)
         return number
 
-    def _see(self, moment: Moment, index: int, identifiers: tuple[int, ...], traits: dict[str, bytes], states: dict[str, str]) -> None:
+    def _see(
+        self, moment: Moment, index: int, identifiers: tuple[int, ...], traits: dict[str, bytes], states: dict[str, str]
+    ) -> tuple[int, ...]:
         link = self._links.get(identifiers)
         if link is None:
-            link = self._links[identifiers] = Link(moment, hour(moment[0]))
+            link = self._links[identifiers] = Link(identifiers, moment, hour(moment[0]))
         elif moment < link.first:
             link.first = moment
         else:
@@ -148,6 +174,7 @@ class Gathered:
         if states:
             link.states = link.states or set()
             link.states.update((state, moment, index, value) for state, value in states.items())
+        return link.identifiers
 
     def _keep(self, value: bytes) -> bytes:
         """Hold every distinct value once, in a copy of its own size: what an encoder gives occupies kilobytes."""
@@ -161,7 +188,7 @@ class Gathered:
         elif known != part:
             self._participants[key] = {known, part}
 
-    def _belong(self, moment: Moment, one: Membership, member: int, group: int) -> None:
+    def _belong(self, moment: Moment, one: Membership, member: tuple[int, ...], group: tuple[int, ...]) -> None:
         role = moment, one.role or ""
         active = None if one.ended else role
         known = self._belongings.get((member, group))
@@ -211,46 +238,3 @@ def _times(count: int, links: dict[tuple[int, ...], Link]) -> list[Seen]:
             known.first = min(known.first, link.first)
             known.last = max(known.last, link.last)
     return [one for one in seen if one is not None]
-
-
-def _entities(identifiers: list[Name], seen: list[Seen], links: dict[tuple[int, ...], Link]) -> dict[int, Entity]:
-    """Sort identifiers into components, oldest first, so that the first to come of each component founds it."""
-    component = _components(len(identifiers), links)
-    entities: dict[int, Entity] = {}
-    founders: dict[int, int] = {}
-    for number in sorted(range(len(identifiers)), key=lambda one: (seen[one].first[0], identifiers[one].digest)):
-        founder = seen[number].founder = founders.setdefault(component[number], number)
-        entity = entities.setdefault(founder, Entity([], seen[founder].first[0], seen[founder].last))
-        entity.members.append(number)
-        entity.last = max(entity.last, seen[number].last)
-    for together, link in links.items():
-        if link.traits:
-            traits = entities[seen[together[0]].founder].traits
-            for name, observed in link.traits.items():
-                traits[name] = max(traits.get(name, observed), observed)
-    return entities
-
-
-def _components(count: int, links: Iterable[tuple[int, ...]]) -> list[int]:
-    """Label each identifier with its component: lower labels flood along the links until nothing moves."""
-    neighbours: list[list[int]] = [[] for _ in range(count)]
-    for first, *others in links:
-        for other in others:
-            neighbours[first].append(other)
-            neighbours[other].append(first)
-    label = [-1] * count
-    for start in range(count):
-        if label[start] < 0:
-            for number in _reached(start, neighbours, label):
-                label[number] = start
-    return label
-
-
-def _reached(start: int, neighbours: list[list[int]], label: list[int]) -> Iterator[int]:
-    """Walk from an identifier to all that it is joined with; the caller labels each before the next is asked for."""
-    waiting = [start]
-    while waiting:
-        number = waiting.pop()
-        if label[number] < 0:
-            yield number
-            waiting += neighbours[number]

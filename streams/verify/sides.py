@@ -9,6 +9,7 @@ from typing import Any
 from streams.verify.dump import Dump
 from streams.verify.expected import Expected
 from streams.verify.report import Difference
+from streams.verify.usable import link_digest
 
 _SHOWN = 120
 
@@ -30,6 +31,10 @@ class Sides:
     def number_of(self) -> dict[int, int]:
         """Give the expected identifier of each node."""
         return {node: number for number, node in enumerate(self.node_of) if node is not None}
+
+    def link_of(self, identifiers: tuple[int, ...]) -> int | None:
+        """Give the number of the link of these identifiers."""
+        return self.dump.link_of.get(link_digest(self.expected.identifiers[one] for one in identifiers))
 
     @cached_property
     def links_of(self) -> dict[int, list[int]]:

@@ -61,8 +61,19 @@ class Usable:
             for name, entity in settings.entities.items()
             for kind, one in entity.identifiers.items()
         }
-        self.hubs = {pair for name, entity in settings.entities.items() for pair in _hubs(name, entity)}
-        """(entity type, type that may be a hub, type that is counted)."""
+        self.hubs = {pair: over for name, entity in settings.entities.items() for pair, over in _hubs(name, entity)}
+        """(entity type, type that may be a hub, type that is counted), to how many of these are not too many."""
+
+        self.limits = {
+            (name, kind): one.limit
+            for name, entity in settings.entities.items()
+            for kind, one in entity.identifiers.items()
+            if one.limit is not None
+        }
+        """(entity type, identifier type), to the most values of it that one entity may have."""
+
+        self.sizes = {name: entity.size for name, entity in settings.entities.items()}
+        """Entity type, to the most identifiers that one entity may have."""
 
     def judge(self, entity_type: str, kind: str, value: str) -> Name | None:
         """Give the identifier that a value is, or None when it connects nothing."""
@@ -114,9 +125,10 @@ def _is_blocked(form: str, kind: _Kind) -> bool:
     return any(re2.search(f"(?i){pattern}", form) for pattern in kind.patterns)
 
 
-def _hubs(name: str, entity: EntitySettings) -> Iterable[tuple[str, str, str]]:
-    """List what is counted for hubs: by default each weaker type by the strongest."""
+def _hubs(name: str, entity: EntitySettings) -> Iterable[tuple[tuple[str, str, str], int]]:
+    """List what is counted for hubs, and how many are allowed: by default five of the strongest type for each weaker one."""
     strength = sorted(entity.identifiers.items(), key=lambda item: item[1].priority or 0)
     for place, (kind, one) in enumerate(strength):
         if one.hub is not None or place > 0:
-            yield name, kind, one.hub.of if one.hub is not None else strength[0][0]
+            of, over = (one.hub.of, one.hub.over) if one.hub is not None else (strength[0][0], 5)
+            yield (name, kind, of), over

@@ -95,7 +95,7 @@ class _Verification:
             if applied.get(partition, 0) < after
         ]
         backlog = await read_backlog(self._redis, self._settings.space, self._settings.partitions)
-        return [*found, f"{backlog:,} output keys or sweeps are not told yet"] if backlog else found
+        return [*found, f"{backlog:,} output keys, sweeps or cases are not told yet"] if backlog else found
 
     def _truncated(self) -> Iterator[Difference]:
         if not self._log.begins:

@@ -75,6 +75,7 @@ async def test_the_reply_names_every_usable_participant_in_order(resolver: Resol
         event("e3", "9:00", person("device:a")),
     )
     (first, shop), nobody, (again,) = applied.entity_ids
+    assert shop is not None
     assert (first, shop[:4], nobody) == (again, "grp_", ())
 
 

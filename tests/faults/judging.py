@@ -33,7 +33,7 @@ async def right() -> Right:
     found: dict[str, str] = {}
     for event in EVENTS:
         ids = (await apply(resolver, event)).entity_ids[0]
-        found |= {f"{event.source}:{event.event_id}:{index}": entity_id for index, entity_id in enumerate(ids)}
+        found |= {f"{event.source}:{event.event_id}:{index}": entity_id for index, entity_id in enumerate(ids) if entity_id}
     return Right(await documents(resolver), {key: await living(resolver, entity_id) for key, entity_id in found.items()})
 
 

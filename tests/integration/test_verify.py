@@ -34,7 +34,22 @@ from tests.unit.verify.pipeline import Pipeline, event, group, person, rules_of
 PARTITIONS = 3
 
 
-def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9") -> Settings:
+GUARDED = {
+    "person": {
+        "identifiers": {
+            "user_id": {"limit": 1},
+            "email": {"normalise": "email", "hub": {"of": "user_id", "over": 2}},
+            "phone": {"normalise": "phone", "region": "US"},
+            "anonymous_id": {"hub": {"of": "email", "over": 1}},
+        },
+        "size": 6,
+    },
+    "group": {"identifiers": {"domain": {"normalise": "domain", "limit": 2}, "shop_id": {"hub": {"of": "domain", "over": 2}}}},
+}
+"""Guards that break all the time."""
+
+
+def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9", entities: object = None) -> Settings:
     space = f"verify-{uuid4().hex[:8]}"
     return Settings.model_validate(
         {
@@ -43,6 +58,7 @@ def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9") -> Settings
             "kafka": {"bootstrap_servers": kafka_servers},
             "redis": {"url": redis_url, "buckets": 16},
             "topics": {"prefix": f"{space}."},
+            **({"entities": entities} if entities else {}),
         }
     )
 
@@ -51,7 +67,7 @@ def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9") -> Settings
 async def pipeline(settings: Settings, inline: int = 64) -> AsyncIterator[Pipeline]:
     """Give a pipeline over a space of its own, gone afterwards. `inline` small leaves much to sweeps."""
     resolver = RedisResolver(
-        settings.redis.url, rules_of(settings), settings.space, PARTITIONS, settings.redis.buckets, Bounds(inline=inline)
+        settings.redis.url, rules_of(settings), settings.space, PARTITIONS, settings.redis.buckets, Bounds(inline=inline, patience=0)
     )
     await resolver.open()
     try:
@@ -106,6 +122,22 @@ async def test_what_the_resolver_writes_is_what_the_events_say(redis_url: str, s
         assert compare_topics(expected, running.topics, PARTITIONS) == []
         assert len(expected.entities) < len(expected.identifiers) == len(dump.nodes)
         assert any(b'"status":"merged"' in (one.value or b"") for one in running.topics["entities"])
+
+
+@pytest.mark.parametrize(("seed", "inline", "people"), [(1, 64, 60), (2, 2, 30), (3, 64, 12)])
+async def test_what_guards_keep_apart_is_what_the_events_say(redis_url: str, seed: int, inline: int, people: int) -> None:
+    chance = Random(seed)
+    settings, events = settings_for(redis_url, entities=GUARDED), random_events(chance, 150, people)
+    async with pipeline(settings, inline) as running, Redis.from_url(redis_url) as redis:
+        logs = [events[0::2], events[1::2]]
+        await running.run(logs, chance)
+        expected, dump = recompute(events, settings), await read_dump(redis, settings.space)
+        applied = {partition: (len(log), len(log)) for partition, log in enumerate(logs)}
+        assert [*compare_frame(dump, settings, applied), *compare_redis(expected, dump)] == []
+        assert compare_topics(expected, running.topics, PARTITIONS) == []
+        assert any(b'"status":"split"' in (one.value or b"") for one in running.topics["entities"])
+        assert dump.cases
+        assert expected.off
 
 
 async def test_what_is_lost_from_redis_is_found(redis_url: str) -> None:

@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
         self._issue(redis)
 
     def _issue(self, applied: Applied) -> None:
-        self._issued |= {entity_id for ids in applied.entity_ids for entity_id in ids}
+        self._issued |= {entity_id for ids in applied.entity_ids for entity_id in ids if entity_id}
 
     @rule(seen=st.lists(events, min_size=1, max_size=4))
     def new_events_arrive(self, seen: list[Event]) -> None:

@@ -60,5 +60,5 @@ def test_a_prelude_says_what_it_is(name: str) -> None:
 
 
 def test_a_source_starts_with_the_shebang_and_the_bounds() -> None:
-    lines = source_of("apply", Bounds(inline=7, listed=9)).splitlines()
-    assert lines[:2] == ["#!lua", "local INLINE, LISTED = 7, 9"]
+    lines = source_of("apply", Bounds(inline=7, listed=9, patience=3)).splitlines()
+    assert lines[:2] == ["#!lua", "local INLINE, LISTED, PATIENCE = 7, 9, 3"]

@@ -47,6 +47,8 @@ class Pipeline:
         while any(waiting for _, waiting in batches):
             partition, waiting = chance.choice([one for one in batches if one[1]])
             await self.apply(partition, waiting[0][0], logs[partition][slice(*waiting.pop(0))])
+            if chance.random() < 0.3:
+                await self.resolver.settle()
             if chance.random() < 0.5:
                 await self.publish(limit=chance.choice((1, 5, 1000)), rounds=1)
         await self.drain()
@@ -77,7 +79,7 @@ class Pipeline:
         return told
 
     async def drain(self) -> None:
-        while await self.resolver.sweep(50) or await self.publish(limit=1000, rounds=100):
+        while await self.resolver.settle() or await self.resolver.sweep(50) or await self.publish(limit=1000, rounds=100):
             pass
 
     def write(self, word: str, partition: int, key: bytes, value: bytes | None) -> None:

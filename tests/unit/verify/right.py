@@ -17,6 +17,7 @@ from streams.verify.usable import founding_digest, link_digest
 
 SHARDS = 2
 NOBODY = b"\0" * 16
+NOWHERE = ListHeads((0, 0), 0, (0, 0), 0)
 
 
 def right_dump(expected: Expected) -> Dump:
@@ -61,15 +62,18 @@ def _put_links(expected: Expected, dump: Dump) -> dict[int, int]:
 
 
 def _put_memberships(expected: Expected, dump: Dump) -> None:
+    numbered = {identifiers: number for number, identifiers in enumerate(expected.links, start=1)}
     for (member, group), one in expected.belongings.items():
-        groups, members = dump.heads.get(member + 1, ListHeads(0, 0, 0, 0)), dump.heads.get(group + 1, ListHeads(0, 0, 0, 0))
-        told = [expected.identifiers[expected.seen[number].founder].digest for number in (member, group)]
-        pair = Pair(*_sightings(one), groups.groups, members.members, (told[0], told[1]))
-        dump.pairs[member + 1, group + 1] = pair
-        dump.heads[member + 1] = groups._replace(groups=group + 1, group_count=groups.group_count + 1)
-        dump.heads[group + 1] = members._replace(members=member + 1, member_count=members.member_count + 1)
-    for (member, group), one in expected.memberships.items():
-        dump.folds[expected.identifiers[member].digest, expected.identifiers[group].digest] = Fold(*_sightings(one))
+        a, g = member[0] + 1, group[0] + 1
+        name = (numbered[member], numbered[group])
+        groups, members = dump.heads.get(a, NOWHERE), dump.heads.get(g, NOWHERE)
+        told = [expected.identifiers[expected.owner(one)].digest for one in (member, group)]
+        dump.pairs[name] = Pair(*_sightings(one), groups.groups, members.members, (told[0], told[1]), a, g)
+        dump.heads[a] = groups._replace(groups=name, group_count=groups.group_count + 1)
+        members = dump.heads.get(g, NOWHERE)
+        dump.heads[g] = members._replace(members=name, member_count=members.member_count + 1)
+    for (person, company), one in expected.memberships.items():
+        dump.folds[expected.identifiers[person].digest, expected.identifiers[company].digest] = Fold(*_sightings(one))
 
 
 def _sightings(one: Belonging) -> tuple[Fact, bool, Fact | None]:
@@ -109,7 +113,7 @@ def right_topics(expected: Expected) -> Written:
         assert isinstance(part, tuple)
         source, event_id, index = encoded.decode().split(":")
         named = {"source": source, "event_id": event_id, "index": int(index), "role": part[1], "occurred_at": written(part[2])}
-        entity = {"entity_type": expected.identifiers[part[0]].entity_type, "entity_id": expected.ids[expected.seen[part[0]].founder]}
+        entity = {"entity_type": expected.identifiers[part[0][0]].entity_type, "entity_id": expected.ids[expected.owner(part[0])]}
         topics.put("participants", encoded.decode(), named | entity, 0)
     return topics
 

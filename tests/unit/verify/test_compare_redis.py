@@ -140,7 +140,29 @@ def ghost_part(spoilt: Spoilt) -> None:
 
 
 def lost_belonging(spoilt: Spoilt) -> None:
-    del spoilt.dump.pairs[spoilt.node(BOB), spoilt.node(COMPANY)]
+    spoilt.dump.pairs.popitem()
+
+
+def membership_in_the_lists_of_another(spoilt: Spoilt) -> None:
+    name, pair = spoilt.dump.pairs.popitem()
+    spoilt.dump.pairs[name] = pair._replace(member=spoilt.node(OLD))
+
+
+def off_though_it_connects(spoilt: Spoilt) -> None:
+    spoilt.change_node(NEW, flags=2 + 4)
+
+
+def in_a_case_that_does_not_list_it(spoilt: Spoilt) -> None:
+    spoilt.change_part(BOB, case=3)
+
+
+def hidden_still(spoilt: Spoilt) -> None:
+    spoilt.change_part(BOB, flags=1)
+
+
+def apart_and_in_no_case(spoilt: Spoilt) -> None:
+    spoilt.change_node(NEW, parent=spoilt.node(NEW))
+    spoilt.dump.parts[spoilt.node(NEW)] = spoilt.dump.parts[spoilt.root(BOB)]
 
 
 def lost_membership(spoilt: Spoilt) -> None:
@@ -197,6 +219,11 @@ CASES: dict[Callable[[Spoilt], None], str] = {
     lost_part: "redis.part.missing",
     ghost_part: "redis.part.ghost",
     lost_belonging: "redis.belonging.missing",
+    membership_in_the_lists_of_another: "redis.belonging.place",
+    off_though_it_connects: "redis.identifier.connects",
+    in_a_case_that_does_not_list_it: "redis.case",
+    hidden_still: "redis.part.unsettled",
+    apart_and_in_no_case: "redis.case",
     lost_membership: "redis.membership.missing",
     ghost_membership: "redis.membership.ghost",
     stale_membership: "redis.membership.ended",
@@ -243,7 +270,7 @@ def test_a_position_lies_after_the_last_record_and_not_after_the_end() -> None:
 
 
 def test_a_space_made_with_other_settings_is_named() -> None:
-    meta = {"format": "1", "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
+    meta = {"format": "2", "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
     assert list(compare_frame(Dump(meta=meta), Settings(), {})) == []
     other = Settings(identity_key="another key", partitions=3)
     assert [one.subject for one in compare_frame(Dump(meta=meta), other, {})] == ["shards", "identity_key"]

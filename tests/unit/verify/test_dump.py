@@ -22,20 +22,21 @@ def packed(value: object) -> bytes:
     return bytes(msgpack.packb(value, use_bin_type=False))
 
 
-def test_a_node_is_53_bytes() -> None:
-    raw = number(1) + number(2) + LATER + HOUR + number(3) + number(4) + number(5) + b"\x06" + DIGEST
+def test_a_node_is_54_bytes() -> None:
+    raw = number(1) + number(2) + LATER + HOUR + number(3) + number(4) + number(5) + b"\x06" + DIGEST + b"\x05"
     dump = Dump()
     dump.read("n", "2", {b"\x07": raw})
-    assert len(raw) == 53
-    assert dump.nodes == {2 * 128 + 7: Node(1, 2, AT, AT // 3_600_000, 3, 4, 5, 6, DIGEST)}
+    assert len(raw) == 54
+    assert dump.nodes == {2 * 128 + 7: Node(1, 2, AT, AT // 3_600_000, 3, 4, 5, 6, DIGEST, 5)}
 
 
-def test_a_part_is_45_bytes_with_6_per_type_and_5_per_listed_identifier() -> None:
-    raw = number(1) + LATER + HOUR + number(3) + bytes(7) + bytes(16) + b"\x02" + b"\x01" + number(2) + b"\x04" + number(1)
+def test_a_part_is_51_bytes_with_6_per_type_and_5_per_listed_identifier() -> None:
+    raw = number(1) + LATER + HOUR + number(3) + bytes(7) + bytes(16) + number(12) + b"\x01"
+    raw += b"\x02" + b"\x01" + number(2) + b"\x04" + number(1)
     dump = Dump()
     dump.read("p", "0", {b"\x01": raw + number(1) + number(8) + number(9)})
-    assert len(raw) == 45 + 2 * 6
-    assert dump.parts == {1: Part(1, AT, AT // 3_600_000, 3, {1: 2, 4: 1}, [1, 8, 9])}
+    assert len(raw) == 51 + 2 * 6
+    assert dump.parts == {1: Part(1, AT, AT // 3_600_000, 3, {1: 2, 4: 1}, [1, 8, 9], 12, 1)}
 
 
 def test_a_link_is_13_bytes_with_10_per_member_and_its_traits() -> None:
@@ -51,11 +52,12 @@ def test_a_link_is_13_bytes_with_10_per_member_and_its_traits() -> None:
 def test_memberships_are_facts_with_their_place_in_two_lists() -> None:
     dump = Dump()
     dump.read("meta", "", {b"buckets": b"16"})
-    dump.read("m", str((7 * 31 + 8) % 16), {number(7) + number(8): packed([FACT, 1, False, 9, 0, DIGEST, DIGEST[::-1]])})
-    dump.read("q", "0", {b"\x07": number(8) + b"\0\0\0\x01" + number(0) + b"\0\0\0\0"})
+    following = number(7) + number(9)
+    dump.read("m", str((7 * 31 + 8) % 16), {number(7) + number(8): packed([FACT, 1, False, following, bytes(10), DIGEST, DIGEST, 1, 2])})
+    dump.read("q", "0", {b"\x01": number(7) + number(8) + b"\0\0\0\x02" + bytes(10) + b"\0\0\0\0"})
     dump.read("r", "7", {DIGEST + DIGEST: packed([FACT, 0, FACT])})
-    assert dump.pairs == {(7, 8): Pair(ANN, ended=True, active=None, next_group=9, next_member=0, told=(DIGEST, DIGEST[::-1]))}
-    assert dump.heads == {7: ListHeads(8, 1, 0, 0)}
+    assert dump.pairs == {(7, 8): Pair(ANN, True, None, (7, 9), (0, 0), (DIGEST, DIGEST), 1, 2)}  # noqa: FBT003 - as it is packed
+    assert dump.heads == {1: ListHeads((7, 8), 2, (0, 0), 0)}
     assert dump.folds == {(DIGEST, DIGEST): Fold(ANN, ended=False, active=ANN)}
     assert dump.misplaced == []
 
@@ -83,4 +85,7 @@ def test_states_positions_and_the_outbox_are_read() -> None:
     dump.read("round", "1", {b"number": b"8", b"payload": b""})
     assert dump.states == {5: {("plan", (AT, "crm", "e1"), 0, "free")}}
     assert dump.positions == {"events/3": 12}
+    dump.read("case", "4", {b"seq": b"1"})
+    dump.read("case", "4:roots", {b"7", b"9"})
+    assert dump.cases == {4: {7, 9}}
     assert (dump.outbox, dump.rounds) == ({"dirty": 3, "rounds in flight": 1}, {1: 8})

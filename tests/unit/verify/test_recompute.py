@@ -119,5 +119,5 @@ def test_blocked_values_connect_nothing(junk: str) -> None:
 def test_differing_events_of_one_id_leave_every_participant_they_name() -> None:
     first, second = (event(1, "2024-01-01T00:00:00Z", person(f"user_id:{one}")) for one in "ab")
     assert recompute([first, second, first], SETTINGS).participants == {
-        b"crm:e1:0": {(0, "", 1_704_067_200_000), (1, "", 1_704_067_200_000)}
+        b"crm:e1:0": {((0,), "", 1_704_067_200_000), ((1,), "", 1_704_067_200_000)}
     }

@@ -1,0 +1,226 @@
+-- One step of settling a case: what its evidence makes of its parts is written back, in steps each of which leaves whole parts.
+--
+-- KEYS[1]  the space's base key
+-- ARGV[1]  'divide' | 'unite' | 'reveal' | 'release' | 'end'        ARGV[2]  case        ARGV[3]  fence        ARGV[4]  epoch
+-- ARGV[5]  how long the case is leased on, ms        ARGV[6]  msgpack:
+--          of 'divide'  {root, {{node, ...}, ...}, {node, ...}}: the nodes of its part, as the parts to be made of it, and those that are off
+--          of 'unite'   {{node, node, link that joins them}, ...}
+--          of 'reveal'  {node, ...}: what is untold of their parts is told from now on
+--          of 'release' {seq, case or 0 for none or -1 for a new one, {node, ...}}: their parts leave the case, unless there is evidence after seq
+--          of 'end'     {seq}: up to which evidence this settled the case
+-- REPLY    {'OK', case to which was released} | {'GONE'} somebody else settles it, or who may connect has changed | {'LATER'} there is
+--          evidence after seq | {'LOST'}
+--
+-- Cost     of 'divide' O(nodes, links and memberships of the part); of the others O(nodes named), what follows of large parts is swept
+-- Keeps    Parts are only ever divided into pieces that the evidence keeps apart, and then united: no step joins what must not be joined.
+
+if lost() then return { 'LOST' } end
+buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
+buckets, shards = tonumber(buckets), tonumber(shards)
+
+local number_of, named = tonumber(ARGV[2]), cmsgpack.unpack(ARGV[6])
+local key = BASE .. ':case:' .. ARGV[2]
+local seq, fence, epoch = unpack(redis.call('HMGET', key, 'seq', 'fence', 'epoch'))
+if fence ~= ARGV[3] or epoch ~= ARGV[4] then return { 'GONE' } end
+local joined, left, cancelled = {}, {}, {} -- roots, roots, names of sweeps
+
+local recovering = redis.call('HGETALL', RECOVERY)
+for i = 1, #recovering, 2 do unread[tonumber(recovering[i])] = recovering[i + 1] == 'waiting' end
+
+-- The sweeps of a part that is divided have nothing left to do: all of it is told anew.
+local function cancel_sweeps(root)
+  for _, name in ipairs(redis.call('LRANGE', BASE .. ':sweepq', 0, -1)) do
+    local at = struct.unpack('>I5', redis.call('HGET', BASE .. ':sweeps', name))
+    if find(node(at)).id == root.id then
+      cancelled[#cancelled + 1] = name
+    end
+  end
+end
+
+local function unfold(b) -- take a membership out of the fold under which it was told
+  if b.told_p == '' then return end
+  local f = fold_of(b.told_p .. b.told_g)
+  local name = 'm' .. f.name
+  dirty[name] = dirty[name] or f.raw
+  f.latest, f.active, f.ended, f.dirty = nil, nil, nil, true
+  b.told_p, b.told_g, b.dirty = '', '', true
+end
+
+local function unlist(n, found)
+  local q = list_of(n.id)
+  for _, way in ipairs({ 'groups', 'members' }) do
+    each_of(q, way, function(b) found[#found + 1] = { b, way } end)
+  end
+  if q.group_count + q.member_count > 0 then
+    q.groups, q.group_count, q.members, q.member_count, q.dirty = NOTHING, 0, NOTHING, 0, true
+  end
+end
+
+local function enlist_again(found)
+  for _, one in ipairs(found) do unfold(one[1]) end
+  for _, one in ipairs(found) do
+    local b, way = one[1], one[2]
+    local a, g = struct.unpack('>I5I5', b.name)
+    enlist(b, way, link(way == 'groups' and a or g))
+  end
+  for _, one in ipairs(found) do retell_membership(one[1]) end
+end
+
+-- Give the traits of the links that these nodes are on to the parts to which the links belong now.
+local function fold_links(list)
+  local done = {}
+  for _, n in ipairs(list) do
+    local at = n.head
+    while at ~= 0 do
+      local l = link(at)
+      if not done[at] then
+        done[at] = true
+        local centre = centre_of(l)
+        if centre then
+          local p = part(find(centre))
+          for name, fact in pairs(l.traits) do fold_trait(p, name, fact) end
+        end
+      end
+      for _, m in ipairs(l.members) do
+        if m[1] == n.id then at = m[2] end
+      end
+    end
+  end
+end
+
+local function block_of(list, flags)
+  local root
+  for _, n in ipairs(list) do
+    local p = parts[n.id]
+    p.case, p.fresh = number_of, nil
+    p.flags = bit.bor(p.flags, flags)
+    root = root and unite(root, n) or n
+  end
+  return part(root)
+end
+
+local function divide(root_id, blocks, offs)
+  local root = node(root_id)
+  if not root or root.parent ~= root_id or has(root, DETACHED) then return false end
+  local old, all, found = part(root), {}, {}
+  if old.case ~= number_of then return false end
+  for i, ids in ipairs(blocks) do
+    for j, id in ipairs(ids) do
+      ids[j] = node(id)
+      all[#all + 1] = ids[j]
+    end
+  end
+  for i, id in ipairs(offs) do
+    offs[i] = node(id)
+    all[#all + 1] = offs[i]
+  end
+  if #all ~= old.count then return false end
+  for _, n in ipairs(all) do
+    if find(n).id ~= root_id then return false end
+  end
+  cancel_sweeps(root)
+  traits_of(old)
+  local hidden, issued = has(old, HIDDEN), old.issued
+  if issued then mark_entity(issued, not hidden and old) end
+  for _, n in ipairs(all) do unlist(n, found) end
+  for _, n in ipairs(all) do
+    n.parent, n.next, n.dirty, parts[n.id] = n.id, n.id, true, alone(n)
+  end
+  parts[root_id].raw, parts[root_id].traits_raw = old.raw, old.traits_raw
+  parts[root_id].traits_dirty = old.traits_raw ~= ''
+  left[root_id] = true
+  for _, n in ipairs(offs) do
+    raise(n, DETACHED)
+    if n.id == root_id then parts[n.id].gone = true else parts[n.id] = nil end
+  end
+  for i, list in ipairs(blocks) do
+    local p = block_of(list, hidden and HIDDEN or 0)
+    local founder = node(p.founder)
+    joined[p.root] = true
+    if founder.digest == issued then
+      p.issued = issued
+      if hidden then raise(p, ISSUED) end
+    elseif not hidden then
+      p.issued = founder.digest
+      mark_entity(p.issued, false)
+      note(issued, '/', p.issued, founder.flink)
+    end
+  end
+  fold_links(all)
+  enlist_again(found)
+  for _, n in ipairs(all) do
+    retell_identifier(n)
+    if has(n, FOUNDED) then mark_entity(n.digest, false) end -- an id that ended may lead over one that is elsewhere now
+  end
+  return true
+end
+
+local function unite_all(pairs_of)
+  for _, one in ipairs(pairs_of) do
+    local a, b = find(node(one[1])), find(node(one[2]))
+    if a.id ~= b.id then
+      if part(a).case ~= number_of or part(b).case ~= number_of then return false end
+      local before = { snapshot(a), snapshot(b) }
+      local root = unite(a, b)
+      left[root.id == a.id and b.id or a.id] = true
+      announce(part(root), before, one[3], false)
+    end
+  end
+  return true
+end
+
+local function reveal(p)
+  if p.case ~= number_of or not has(p, HIDDEN) then return end
+  lower(p, HIDDEN)
+  lower(p, ISSUED)
+  p.issued = node(p.founder).digest
+  mark_entity(p.issued, false)
+  retell(node(p.root).next, p.root, p.count)
+end
+
+local ok, target = true, 0
+if ARGV[1] == 'divide' then
+  ok = divide(unpack(named))
+elseif ARGV[1] == 'unite' then
+  ok = unite_all(named)
+elseif ARGV[1] == 'reveal' then
+  for _, id in ipairs(named) do reveal(part(find(node(id)))) end
+elseif ARGV[1] == 'release' then
+  if tonumber(seq) ~= named[1] then return { 'LATER' } end
+  target = named[2] == -1 and number('cases') or named[2]
+  for _, id in ipairs(named[3]) do
+    local p = part(find(node(id)))
+    if p.case == number_of then
+      p.case, p.dirty = target, true
+      left[p.root] = true
+    end
+  end
+end
+if not ok then return { 'GONE' } end
+
+flush()
+for _, name in ipairs(cancelled) do
+  redis.call('LREM', BASE .. ':sweepq', 1, name)
+  redis.call('HDEL', BASE .. ':sweeps', name)
+end
+for root in pairs(left) do
+  redis.call('SREM', key .. ':roots', root)
+  if target ~= 0 then redis.call('SADD', BASE .. ':case:' .. target .. ':roots', root) end
+end
+for root in pairs(joined) do redis.call('SADD', key .. ':roots', root) end
+local now, lease = now_ms(), tonumber(ARGV[5])
+if target ~= 0 and named[2] == -1 then redis.call('HSET', BASE .. ':case:' .. target, 'seq', 0, 'epoch', 0) end
+if ARGV[1] ~= 'end' then
+  redis.call('HSET', key, 'leased', now + lease)
+  redis.call('ZADD', DUE, now + lease, ARGV[2])
+elseif tonumber(seq) > named[1] then
+  local took = now - tonumber(redis.call('HGET', key, 'started'))
+  redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', took, 'leased', 0)
+  redis.call('ZADD', DUE, now + PATIENCE * took, ARGV[2])
+elseif redis.call('EXISTS', key .. ':roots') == 0 then
+  drop_case(key, ARGV[2])
+else
+  redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', now - tonumber(redis.call('HGET', key, 'started')), 'leased', 0)
+  redis.call('ZREM', DUE, ARGV[2])
+end
+return { 'OK', target }
