@@ -8,7 +8,7 @@ from typing import Any
 from resolvers.entity import MembershipView, entity_document, identifier_document, membership_document, merged_document, split_document
 from resolvers.port import OutputRecord
 from resolvers.redis_rows import Rows, entity_type_of, read_membership
-from resolvers.timeline import changes, ended, ending, joinings, membership_changes, parting, timeline_record, untold
+from resolvers.timeline import changes, ended, ending, joinings, membership_changes, partings, refusal, timeline_record, untold
 
 GOES_ON = 2
 """Said of an entity that was told in the round before, but for some of its merges."""
@@ -39,14 +39,20 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
             old = rows.told(view, row, traits) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
             merges = rows.merges(notes, b"+")
-            parts = [merge.absorbed_id for merge in rows.merges(notes, b"/")]
-            told = [*([parting(parts)] if parts else []), *changes(old, view, merges if had == GOES_ON else untold(old, merges))]
+            parted = partings(view, [merge.absorbed_id for merge in rows.merges(notes, b"/")])
+            told = [*parted, *changes(old, view, merges if had == GOES_ON else untold(old, merges))]
+            told += [
+                refusal(guard, merge.event, merge.identifiers) for sign, guard in _GUARDS.items() for merge in rows.merges(notes, sign)
+            ]
         case b"gone":
             entity_type, survivor = entity_type_of(row[2]), rows.entity_id(row[1], row[2])
             entity_id = rows.entity_id(digest, row[2])
             document = merged_document(entity_id, entity_type, survivor)
+            joined = list(joinings(rows.merges(notes, b"+")))
+            if row[3] and not joined:
+                return  # as it was told before
             last = (merge.event for merge in rows.merges(notes, b"-")[-1:])
-            told = [*joinings(rows.merges(notes, b"+")), ending(survivor, *last)]
+            told = joined if row[3] else [*joined, ending(survivor, *last)]
         case b"split":
             entity_id, entity_type = rows.entity_id(digest, row[1]), entity_type_of(row[1])
             document = split_document(entity_id, entity_type, rows.successors(row))
@@ -63,6 +69,7 @@ def _retired(kind: bytes, key: str) -> Iterator[OutputRecord]:
     yield OutputRecord(_TOPICS[kind], key, None)
 
 
+_GUARDS = {b"l": "limit", b"s": "size", b"f": "forbidden"}
 _TOPICS = {b"e": "entities", b"i": "identifiers", b"m": "memberships"}
 
 

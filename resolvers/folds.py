@@ -5,15 +5,16 @@ Invariant: every fold is a function of the set of evidence. Neighbours: `memory`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from resolvers.division import Refused
 from resolvers.edge import Together
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.identifier import entity_id
 from resolvers.instant import hour_of
-from resolvers.parts import parts_of
+from resolvers.parts import NO_CORRECTIONS, Corrections, Parts, parts_of
 from resolvers.rules import Rules
 from resolvers.sighting import Sighting, Usable
 
@@ -57,16 +58,21 @@ class World:
     memberships: dict[tuple[str, str], MembershipView]
     successors: dict[bytes, list[str]]
     """Of each identifier that connects nothing: who the links that it is on belong to."""
+    refused: list[Refused] = field(default_factory=list)
+    """Edges whose ends guards keep apart."""
 
 
 Memberships = Mapping[tuple[bytes, bytes], set[tuple[Fact, bool]]]
 """By the names of two links, the member's and the group's: sightings, and whether they end the membership."""
 
 
-def world_of(rules: Rules, links: dict[bytes, Link], memberships: Memberships, listed: int) -> World:
+def world_of(
+    rules: Rules, links: dict[bytes, Link], memberships: Memberships, listed: int, corrections: Corrections = NO_CORRECTIONS
+) -> World:
     """Compute who is who: the parts of each entity type under its guards, each with the links of its own."""
     seen = identifiers_of(links)
-    parts = [part for entity_type in {one.identifier.entity_type for one in seen} for part in _parts(rules, entity_type, links)]
+    found = [_parts(rules, entity_type, links, corrections) for entity_type in sorted({one.identifier.entity_type for one in seen})]
+    parts = [part for one in found for part in one.parts]
     part_of = {digest: at for at, part in enumerate(parts) for digest in part}
     links_of: list[list[Link]] = [[] for _ in parts]
     for link in links.values():
@@ -83,12 +89,13 @@ def world_of(rules: Rules, links: dict[bytes, Link], memberships: Memberships, l
         for usable in link.identifiers:
             if usable.digest in successors and (name := of_centre(link, owner)) is not None:
                 successors[usable.digest].append(name)
-    return World({view.entity_id: view for view in views}, owner, _memberships(links, owner, memberships), successors)
+    refused = [one for each in found for one in each.refused]
+    return World({view.entity_id: view for view in views}, owner, _memberships(links, owner, memberships), successors, refused)
 
 
-def _parts(rules: Rules, entity_type: str, links: dict[bytes, Link]) -> Sequence[frozenset[bytes]]:
+def _parts(rules: Rules, entity_type: str, links: dict[bytes, Link], corrections: Corrections) -> Parts:
     together = [link.together for link in links.values() if link.identifiers[0].identifier.entity_type == entity_type]
-    return parts_of(together, rules.entities[entity_type]).parts
+    return parts_of(together, rules.entities[entity_type], corrections)
 
 
 def of_centre(link: Link, whose: Mapping[bytes, Whose]) -> Whose | None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
+from resolvers.correction import Correction, CorrectionBatch, Kind, Subject, in_force, standing
 from resolvers.entity import (
     ENDED,
     LISTED_IDENTIFIERS,
@@ -26,6 +27,7 @@ from resolvers.entity import (
 )
 from resolvers.errors import Fenced, PositionGap, StoreLost
 from resolvers.folds import Link, World, id_of, identifiers_of, of_centre, world_of
+from resolvers.hub import hubs
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
@@ -34,7 +36,8 @@ from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position
-from resolvers.timeline import Change, Merge, changes, ended, joinings, membership_changes, parting, timeline_record, untold
+from resolvers.standing import Standing
+from resolvers.timeline import Change, Merge, changes, ended, joinings, membership_changes, partings, refusal, timeline_record, untold
 from resolvers.told import comparable, told_view
 
 Views = dict[str, EntityView | MembershipView]
@@ -51,6 +54,7 @@ class MemoryResolver:
         self._listed = listed
         self._links: dict[bytes, Link] = {}
         self._memberships: dict[tuple[bytes, bytes], set[tuple[Fact, bool]]] = {}
+        self._corrections: dict[Subject, Correction] = {}
         self._positions: dict[tuple[str, int], Position] = {}
         self._marks: dict[tuple[str, int], str] = {}
         self._issued: dict[str, str] = {}
@@ -58,6 +62,8 @@ class MemoryResolver:
         self._told_views: Views = {}
         self._merges: dict[str, list[Merge]] = {}
         self._splits: dict[str, set[str]] = {}
+        self._reported: set[tuple[bytes, bytes]] = set()
+        self._refusals: dict[str, list[Change]] = {}
         self._rounds: dict[int, Round] = {}
         self._taken: dict[int, tuple[Any, ...]] = {}
         self._numbers: dict[int, int] = {}
@@ -77,16 +83,27 @@ class MemoryResolver:
 
     async def apply(self, batch: Batch) -> Applied:
         """Join a batch's evidence, sighting by sighting."""
-        expected, place = await self.position(batch.log, batch.partition), (batch.log, batch.partition)
-        last = self._marks.get(place, "")
-        if not (batch.mark and batch.mark == last) and (batch.start != expected.offset or (batch.after and batch.after != last)):
-            raise PositionGap(batch.partition, expected.offset, batch.start)
-        self._marks[place] = batch.mark
+        self._go_on(batch)
         for evidence in batch.evidence:
             self._join(evidence)
-        self._positions[batch.log, batch.partition] = batch.end
         owner = self.world().owner
         return Applied(tuple(tuple(of_centre(self._links[seen.link], owner) for seen in one.sightings) for one in batch.evidence))
+
+    async def correct(self, batch: CorrectionBatch) -> None:
+        """Take a batch's corrections in, one by one."""
+        self._go_on(batch)
+        for one in batch.corrections:
+            before = self.world().owner
+            self._corrections = standing([*self._corrections.values(), one])
+            self._note(before, self.world().owner, Fact(one.issued_at, "", ""))
+
+    def _go_on(self, batch: Batch | CorrectionBatch) -> None:
+        """Move a position. Raises PositionGap."""
+        place = (batch.log, batch.partition)
+        expected, last = self._positions.get(place, Position()), self._marks.get(place, "")
+        if not (batch.mark and batch.mark == last) and (batch.start != expected.offset or (batch.after and batch.after != last)):
+            raise PositionGap(batch.partition, expected.offset, batch.start)
+        self._positions[place], self._marks[place] = batch.end, batch.mark
 
     def _join(self, evidence: Evidence) -> None:
         event = Fact(evidence.occurred_at, evidence.source, evidence.event_id)
@@ -94,31 +111,48 @@ class MemoryResolver:
             before = self.world().owner
             link = self._links.setdefault(seen.link, Link(seen.identifiers, event, hour_of(event.occurred_at)))
             link.join(seen, event)
-            self._note(before, self.world().owner, link)
+            after = self.world().owner
+            named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
+            self._note(before, after, link.first, named)
+            if (owner := of_centre(link, after)) is not None:
+                self._issued[owner] = seen.entity_type
         for one in evidence.memberships:
             pair = (evidence.sightings[one.member].link, evidence.sightings[one.group].link)
             role = replace(event, value=(one.role or "").encode())
             self._memberships.setdefault(pair, set()).add((role, one.ended))
 
-    def _note(self, before: dict[bytes, str], after: dict[bytes, str], link: Link) -> None:
-        """Remember for the timeline which ids ended by this link, and which ones it took apart."""
-        entity_type = link.identifiers[0].identifier.entity_type
+    def _note(self, before: dict[bytes, str], after: dict[bytes, str], event: Fact, named: tuple[tuple[str, str], ...] = ()) -> None:
+        """Remember for the timeline which ids ended by an event, and the link that it showed, and which ones it took apart."""
         was, now = set(before.values()), set(after.values())
-        named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
         for absorbed in was - now:
             if survivor := after.get(founder_of(absorbed)):
-                self._merges.setdefault(survivor, []).append(Merge(absorbed, link.first, named))
+                self._merges.setdefault(survivor, []).append(Merge(absorbed, event, named))
         parts: dict[str, set[str]] = {}
         for digest in before.keys() & after.keys():
             parts.setdefault(before[digest], set()).add(after[digest])
         for whole, into in parts.items():
             if len(into) > 1:
                 self._splits.setdefault(whole, set()).update(into - {whole})
-        self._issued |= dict.fromkeys([*(was ^ now), *([name] if (name := of_centre(link, after)) else [])], entity_type)
+        self._issued |= {entity_id: self._type_of(entity_id) for entity_id in was ^ now}
+        self._note_refusals()
+
+    def _note_refusals(self) -> None:
+        """Remember for the timeline what guards keep apart, each edge once."""
+        world = self.world()
+        for one in world.refused:
+            ends = set(one.edge.ends)
+            if one.edge.ends in self._reported:
+                continue
+            self._reported.add(one.edge.ends)
+            links = [link for link in self._links.values() if ends <= {usable.digest for usable in link.identifiers}]
+            event = min((link.first for link in links), default=Fact(one.edge.first, "", ""))
+            named = {(usable.identifier.type, usable.identifier.value) for link in links[:1] for usable in link.identifiers}
+            told = refusal(one.guard.value, event, sorted(named))
+            self._refusals.setdefault(world.owner[one.edge.stronger.digest], []).append(told)
 
     def world(self) -> World:
         """Compute who is who from the evidence alone."""
-        return world_of(self._rules, self._links, self._memberships, self._listed)
+        return world_of(self._rules, self._links, self._memberships, self._listed, in_force(self._corrections.values()))
 
     def _documents(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Write everything that the compacted topics should hold now."""
@@ -192,6 +226,8 @@ class MemoryResolver:
         return self._rounds[shard]
 
     def _dirty(self, key: tuple[str, str], now: dict[tuple[str, str], dict[str, Any]]) -> bool:
+        if key[0] == "entities" and key[1] in self._refusals:
+            return True
         return any(key in keys for keys in self._retold.values()) or _differ(now.get(key), self._told.get(key))
 
     async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
@@ -245,8 +281,7 @@ class MemoryResolver:
             told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view))
         elif isinstance(view, EntityView):
             old = cast("EntityView | None", before)
-            parted = [parting(parts)] if (parts := self._splits.get(key)) else []
-            told = [*parted, *changes(old, view, untold(old, merges))]
+            told = [*partings(view, self._splits.get(key, ())), *changes(old, view, untold(old, merges)), *self._refusals.get(key, ())]
         elif topic == "entities" and document:
             told = [*joinings(merges), ended(document)]
         for change in told:
@@ -277,6 +312,7 @@ class MemoryResolver:
             if topic != "identifiers":
                 self._merges.pop(key, None)
                 self._splits.pop(key, None)
+                self._refusals.pop(key, None)
                 self._told_views.pop(key, None)
                 if key in views:
                     self._told_views[key] = views[key]
@@ -326,6 +362,20 @@ class MemoryResolver:
         end = after + max(1, min(limit, MOST_LINKS))
         page = tuple(SeenLink(link.identifiers, link.first, link.last_hour) for link in on[after:end])
         return LinkPage(page, end if end < len(on) else 0)
+
+    async def standing(self, identifier: Identifier) -> Standing:
+        """Say whether it connects, and what was said of it."""
+        seen = {one.digest: one.identifier for one in identifiers_of(self._links)}
+        digest = identifier_digest(self._rules.identity_key, identifier)
+        said = [
+            (kind, set(digests) - {digest}, one) for (kind, digests), one in self._corrections.items() if one.holds and digest in digests
+        ]
+        blocked = any(kind is Kind.BLOCK for kind, _, _ in said)
+        alike = [link.together for link in self._links.values() if link.identifiers[0].identifier.entity_type == identifier.entity_type]
+        hub = digest in hubs(alike, self._rules.entities[identifier.entity_type], in_force(self._corrections.values()).blocked)
+        forbidden = tuple(sorted(seen[one] for kind, others, _ in said for one in others if kind is Kind.FORBID and one in seen))
+        linked = sorted((seen[one], what.issued_at) for kind, others, what in said for one in others if kind is Kind.LINK and one in seen)
+        return Standing(digest in seen, blocked, hub, forbidden, tuple(linked))
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every living document."""

@@ -22,10 +22,14 @@ from resolvers.sighting import Usable
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """What operators have said: identifiers that connect nothing, and pairs that are never one entity, by digest."""
+    """What operators have said: identifiers that connect nothing, and pairs that are never one entity, by digest.
+
+    `linked` are pairs that are joined as by a link; they connect only what was seen, and count for no hub.
+    """
 
     blocked: frozenset[bytes] = frozenset()
     forbidden: frozenset[tuple[bytes, bytes]] = frozenset()
+    linked: tuple[Together, ...] = ()
 
     def enemies(self) -> dict[bytes, set[bytes]]:
         """Tell for each identifier with which others it may not be."""
@@ -54,8 +58,9 @@ def parts_of(links: Sequence[Together], rule: EntityRule, corrections: Correctio
     Costs O(n log n) in the identifiers and edges.
     """
     off = hubs(links, rule, corrections.blocked) | corrections.blocked
-    usable = [one for link in links for one in link.identifiers if one.digest not in off]
-    found = components_of(usable, edges_of(links, off), rule, corrections.enemies())
+    usable = {one.digest: one for link in links for one in link.identifiers if one.digest not in off}
+    linked = [pair for pair in corrections.linked if all(one.digest in usable for one in pair.identifiers)]
+    found = components_of(usable.values(), edges_of([*links, *linked], off), rule, corrections.enemies())
     return Parts(
         tuple(sorted((part for one in found for part in one.parts), key=min)),
         tuple(sorted((edge for one in found for edge in one.refused), key=lambda one: one.edge.order)),

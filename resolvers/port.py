@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from resolvers.correction import CorrectionBatch
 from resolvers.identifier import Identifier
 from resolvers.link import MOST_LINKS, LinkPage
 from resolvers.sighting import Batch, Position
+from resolvers.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,12 @@ class Resolver(Protocol):
         not the one that it comes `after`; then nothing was written.
         """
 
+    async def correct(self, batch: CorrectionBatch) -> None:
+        """Take a batch's corrections in and move the position, in one atomic step; again is harmless.
+
+        Of corrections about one subject the latest stands; what follows from one is settled. Raises PositionGap as `apply` does.
+        """
+
     async def pending(self, shard: int, told: int) -> Round | None:
         """Give the round that a former publisher of this shard left in flight with its payload kept, if any.
 
@@ -198,6 +206,9 @@ class Resolver(Protocol):
         `after` is what the page before gave, of the same store; 0 begins. No links in the first page: it was never seen.
         A link that is made meanwhile may be left out; no link is given twice.
         """
+
+    async def standing(self, identifier: Identifier) -> Standing:
+        """Say whether an identifier connects, and what operators have said of it."""
 
     def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every (topic, key, document) of the space, without versions, in no order."""

@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
+from resolvers.correction import Correction, CorrectionBatch, Kind
 from resolvers.entity import entity_document, identifier_document, membership_document, merged_document, split_document
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
@@ -32,6 +33,7 @@ from resolvers.redis_told import told_row
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply, Scripts
 from resolvers.sighting import Batch, Evidence, Position, Sighting
+from resolvers.standing import Standing
 
 Answer = TypeVar("Answer")
 
@@ -44,6 +46,9 @@ READ_BUDGET = 1024 * 1024
 
 _PASSING = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _WALK = 200
+LINK_COST = 5
+"""A link that a walk visits costs as much as so many keys of a sweep."""
+
 NOBODY = bytes(16)
 
 COMPOSED_AT_ONCE = 100
@@ -62,6 +67,14 @@ def _pack_ends(ends: Ends) -> bytes:
 
 def _behind(shard: int, number: int, told: int) -> str:
     return f"shard {shard}: Kafka has round {told}, Redis knows of {number}: it has lost writes"
+
+
+def _correction(one: Correction) -> list[Any]:
+    kind, digests = one.subject
+    return [_KINDS[kind], list(digests), one.issued_at + BIAS_MS, one.command_id, int(one.holds)]
+
+
+_KINDS = {Kind.BLOCK: "b", Kind.FORBID: "f", Kind.LINK: "l"}
 
 
 def passing(error: ResponseError) -> bool:
@@ -194,6 +207,14 @@ class RedisResolver:
             await asyncio.sleep(0)
         return tuple(records)
 
+    async def correct(self, batch: CorrectionBatch) -> None:
+        """Take corrections in, in one script call."""
+        packed = pack([_correction(one) for one in batch.corrections])
+        where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
+        word, rest = await self._call("correct", where, batch.start, end, packed, self._guards, batch.after, batch.mark)
+        if word is Reply.GAP:
+            raise PositionGap(batch.partition, int(rest[0]), batch.start)
+
     async def keep(self, round_: Round, payload: bytes) -> None:
         """Store a round's bytes."""
         word, _ = await self._call("keep", round_.shard, round_.number, payload, round_.taker)
@@ -231,9 +252,10 @@ class RedisResolver:
             raise Fenced(f"shard {shard}: another worker reads its topics now, or what was read is lost")
 
     async def sweep(self, limit: int) -> int:
-        """Go on with the oldest sweep."""
-        _, (remaining,) = await self._call("sweep", limit)
-        return int(remaining)
+        """Go on with the oldest walk and the oldest sweep."""
+        _, (walks,) = await self._call("walk", max(1, limit // LINK_COST), self._guards)
+        _, (sweeps,) = await self._call("sweep", limit)
+        return int(walks) + int(sweeps)
 
     async def settle(self) -> int:
         """Settle a case that is due."""
@@ -271,6 +293,14 @@ class RedisResolver:
         digest = identifier_digest(self._rules.identity_key, identifier)
         on, rows = await self._look("links", digest, after, max(1, min(limit, MOST_LINKS)), MOST_LINKED)
         return LinkPage(tuple(map(self._rows.link, rows)), on)
+
+    async def standing(self, identifier: Identifier) -> Standing:
+        """Read an identifier's flags, and with whom corrections name it."""
+        known, flags, forbidden, linked = await self._look("standing", identifier_digest(self._rules.identity_key, identifier))
+        pairs = sorted((self._rows.named(*named), since - BIAS_MS) for *named, since in linked)
+        return Standing(
+            known == 1, flags & 1 != 0, flags & 2 != 0, tuple(sorted(self._rows.named(*one) for one in forbidden)), tuple(pairs)
+        )
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over all nodes in pieces, then over the folds of memberships."""

@@ -52,6 +52,11 @@ class Rows:
         identifier = Identifier(entity_type, kind, value.decode("utf-8", "surrogatepass"))
         return SeenIdentifier(identifier, digest, first - BIAS_MS, last - BIAS_HOURS, read_event(event))
 
+    def named(self, named: bytes, value: bytes) -> Identifier:
+        """Read an identifier, `named` being its `entity type:identifier type`."""
+        entity_type, kind = named.decode().split(":", 1)
+        return Identifier(entity_type, kind, value.decode("utf-8", "surrogatepass"))
+
     def link(self, row: list[Any]) -> SeenLink:
         """Read a link row."""
         event, last, named = row

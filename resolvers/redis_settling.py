@@ -7,31 +7,40 @@ was when the evidence was read. Neighbours: `settlement` computes; `lua/settle.l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgpack
 
+from resolvers.division import Guard
+from resolvers.edge import strength
 from resolvers.identifier import Identifier
 from resolvers.redis_rows import BIAS_MS, pack
 from resolvers.rules import Rules
 from resolvers.scripts import Reply
-from resolvers.settlement import Joining, Member, Settlement, settlement_of
+from resolvers.settlement import Divide, Joining, Member, Settlement, settlement_of
 from resolvers.sighting import Usable
 
 Call = Callable[..., Awaitable[tuple[Reply, list[Any]]]]
 
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 300
 """Nodes or links that one call reads: some milliseconds of Redis's time."""
+
+LEASE_MS_A_MEMBER = 2
+"""By so much a case of many identifiers is leased for longer."""
 
 STEPS_AT_ONCE = 50
 """Unions, or parts that leave a case, of one call."""
 
+CUT_OFF = 200
+"""Of a larger part so many identifiers are divided off in one call."""
+
 LARGE = 2_000
 """Of a case with more links it is computed beside the event loop what they say."""
 
-_OFF, _STALE = 3, 16
+
+_LETTERS = {Guard.LIMIT: "l", Guard.SIZE: "s", Guard.FORBIDDEN: "f"}
 
 
 class _SupersededError(Exception):
@@ -43,10 +52,10 @@ async def settle(call: Call, rules: Rules, codes: Mapping[tuple[str, str], int],
     word, rest = await call("begin_settling", lease_ms)
     if word is Reply.NONE:
         return int(rest[0])
-    case, fence, epoch, seq, roots = rest
+    case, fence, epoch, seq = rest
     settling = _Settling(call, rules, codes, (case, fence, epoch, lease_ms), seq)
     with suppress(_SupersededError):
-        await settling.run(msgpack.unpackb(roots))
+        await settling.run()
     return 1
 
 
@@ -60,43 +69,57 @@ class _Settling:
         self._held = held
         self._seq = seq
 
-    async def run(self, roots: Sequence[int]) -> None:
+    async def run(self) -> None:
         """Read, compute, write. Raises _SupersededError."""
-        members = [self._member(*row) async for row in self._read("nodes", roots)]
+        roots = sorted({root async for (root,) in self._pages("roots", [[self._held[0], "0"]])})
+        rows = [row async for row in self._read("nodes", roots)]
+        members = [self._member(row) for row in rows]
+        if len(members) > ROWS_AT_ONCE:  # what follows takes longer than a lease
+            self._held = (*self._held[:3], self._held[3] + LEASE_MS_A_MEMBER * len(members))
+            await self._step("hold", [])
         links = [self._joining(*row) async for row in self._read("links", [one.number for one in members])]
         if members:
+            links += _corrected(members, [row[7] for row in rows])
+            enemies = {row[2]: set(row[6]) for row in rows if row[6]}
             rule = self._rules.entities[members[0].usable.identifier.entity_type]
             if len(links) > LARGE:
-                await self._write(await asyncio.to_thread(settlement_of, members, links, rule, {}))
+                await self._write(await asyncio.to_thread(settlement_of, members, links, rule, enemies))
             else:
-                await self._write(settlement_of(members, links, rule, {}))
+                await self._write(settlement_of(members, links, rule, enemies))
         await self._step("end", [self._seq])
 
-    def _member(self, number: int, root: int, digest: bytes, code: int, flags: int) -> Member:
+    def _member(self, row: list[Any]) -> Member:
+        number, root, digest, code, off, stale, _, _, founds = row
         entity_type, kind = self._types[code]
         usable = Usable(Identifier(entity_type, kind, ""), digest, self._rules.entities[entity_type].identifiers[kind].priority)
-        return Member(number, root, usable, bool(flags & _OFF), bool(flags & _STALE))
+        return Member(number, root, usable, bool(off), bool(stale), bool(founds))
 
     def _joining(self, number: int, first: int, members: list[int]) -> Joining:
         return Joining(number, first - BIAS_MS, tuple(members))
 
     async def _read(self, what: str, numbers: Sequence[int]) -> AsyncIterator[list[Any]]:
         for at in range(0, len(numbers), ROWS_AT_ONCE):
-            todo = [[number, 0] for number in numbers[at : at + ROWS_AT_ONCE]]
-            while todo:
-                _, (packed,) = await self._call("evidence", what, pack(todo), ROWS_AT_ONCE)
-                rows, todo = msgpack.unpackb(packed, raw=True)
-                for row in rows:
-                    yield row
+            async for row in self._pages(what, [[number, 0] for number in numbers[at : at + ROWS_AT_ONCE]]):
+                yield row
+
+    async def _pages(self, what: str, todo: list[list[Any]]) -> AsyncIterator[list[Any]]:
+        while todo:
+            _, (packed,) = await self._call("evidence", what, pack(todo), ROWS_AT_ONCE)
+            rows, todo = msgpack.unpackb(packed, raw=True)
+            for row in rows:
+                yield row
 
     async def _write(self, found: Settlement) -> None:
         for one in found.divisions:
-            await self._step("divide", [one.root, one.pieces, one.off])
+            for step in _steps(one):
+                await self._step("divide", step)
         for some in _portions(found.unions):
             await self._step("unite", [[one.one, one.other, one.link] for one in some])
         stay = [number for parts in found.apart for number in parts]
         for some in _portions([*stay, *found.whole]):
             await self._step("reveal", some)
+        for some in _portions(found.refusals):
+            await self._step("refuse", [[one.stronger, one.weaker, one.link, _LETTERS[one.guard]] for one in some])
         await self._release(found)
 
     async def _release(self, found: Settlement) -> None:
@@ -116,6 +139,30 @@ class _Settling:
         if word is Reply.GONE:
             raise _SupersededError
         return int(rest[0]) if rest else None
+
+
+def _corrected(members: Sequence[Member], linked: Iterable[Sequence[bytes]]) -> Iterator[Joining]:
+    """Write the pairs that corrections link as links without a number; `linked` are digests and times in turn, of each member."""
+    by_digest = {one.usable.digest: one for one in members if not one.off}
+    for one, pairs in zip(members, linked, strict=True):
+        for digest, issued in zip(pairs[::2], pairs[1::2], strict=True):
+            other = by_digest.get(digest)
+            if other is not None and not one.off and strength(one.usable) < strength(other.usable):
+                yield Joining(0, int(issued) - BIAS_MS, (one.number, other.number))
+
+
+def _steps(one: Divide) -> Iterator[list[object]]:
+    """Cut a division into calls that each take some pieces out of the part; what is left keeps its founder, and so its id, to the end."""
+    rest, off = list(one.pieces), one.off
+    while sum(map(len, rest)) > CUT_OFF and len(rest) > 1:
+        taken = [rest.pop(0)]
+        while len(rest) > 1 and sum(map(len, taken)) + len(rest[0]) <= CUT_OFF:
+            taken.append(rest.pop(0))
+        left = [number for piece in rest for number in piece]
+        yield [taken[0][0], [*taken, left], off]
+        off = ()
+    if len(rest) > 1 or off or len(rest) == len(one.pieces):
+        yield [(rest[0] if rest else off)[0], rest, off]
 
 
 def _portions(steps: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -13,12 +13,14 @@ from resolvers.entity import LISTED_IDENTIFIERS
 
 _PRELUDES: dict[str, tuple[str, ...]] = {
     "open": ("records",),
-    "apply": ("records", "graph"),
+    "apply": ("records", "graph", "guards", "place"),
+    "correct": ("records", "graph", "guards", "place"),
+    "walk": ("records", "graph", "guards", "place"),
     "take": ("records", "graph", "view"),
     "sweep": ("records", "graph"),
     "begin_settling": ("records", "graph"),
     "evidence": ("records",),
-    "settle": ("records", "graph"),
+    "settle": ("records", "graph", "guards", "place"),
     "look": ("records", "graph", "view"),
     "pending": ("records", "outbox"),
     "keep": ("records",),
@@ -63,7 +65,7 @@ class Bounds:
     inline: int = 64
     listed: int = LISTED_IDENTIFIERS
     patience: int = 10
-    lease_ms: int = 30_000
+    lease_ms: int = 3_000
 
 
 def source_of(command: str, bounds: Bounds) -> str:

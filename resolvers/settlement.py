@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from resolvers.division import Enemies
+from resolvers.division import Enemies, Guard
 from resolvers.edge import Edge
 from resolvers.parts import components_of
 from resolvers.rules import EntityRule
@@ -20,13 +20,17 @@ from resolvers.sighting import Usable
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An identifier of the case: its number in the store, the root of the part that it is in, and whether it connects nothing."""
+    """An identifier of the case: its number in the store, and the root of the part that it is in.
+
+    `off` says that it connects nothing, `stale` that the folds of its part must be made anew, `founds` that its part's id is made of it.
+    """
 
     number: int
     root: int
     usable: Usable
     off: bool = False
     stale: bool = False
+    founds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class Divide:
-    """The part of a root becomes several, each given by its members; who is off is left without a part."""
+    """The part of a root becomes several, each given by its members, the founder's the last; who is off is left without a part."""
 
     root: int
     pieces: tuple[tuple[int, ...], ...]
@@ -57,6 +61,16 @@ class Unite:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """An edge whose ends are kept apart, by which guard, and a link that has it; its first end is the stronger."""
+
+    stronger: int
+    weaker: int
+    link: int
+    guard: Guard
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What to do, in this order.
 
@@ -68,6 +82,7 @@ class Settlement:
     unions: tuple[Unite, ...]
     whole: tuple[int, ...]
     apart: tuple[tuple[int, ...], ...]
+    refusals: tuple[Refuse, ...] = ()
 
 
 def settlement_of(members: Sequence[Member], joinings: Iterable[Joining], rule: EntityRule, enemies: Enemies) -> Settlement:
@@ -82,6 +97,11 @@ def settlement_of(members: Sequence[Member], joinings: Iterable[Joining], rule: 
         tuple(_unions(edges, link_of, on, target)),
         tuple(on[min(found.parts[0])].number for found in divided if len(found.parts) == 1),
         tuple(tuple(on[min(part)].number for part in found.parts) for found in divided if len(found.parts) > 1),
+        tuple(
+            Refuse(on[one.edge.stronger.digest].number, on[one.edge.weaker.digest].number, link_of[one.edge.ends], one.guard)
+            for found in divided
+            for one in found.refused
+        ),
     )
 
 
@@ -107,7 +127,7 @@ def _divisions(members: Iterable[Member], target: dict[int, int]) -> Iterator[Di
     for root, inside in parts.items():
         off = tuple(one.number for one in inside if one.off)
         pieces: dict[int, list[int]] = defaultdict(list)
-        for one in inside:
+        for one in sorted(inside, key=lambda each: each.founds):
             if not one.off:
                 pieces[target[one.number]].append(one.number)
         if off or len(pieces) > 1 or any(one.stale for one in inside):

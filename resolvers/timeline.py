@@ -66,14 +66,26 @@ def ending(merged_into: str, event: Fact = NOBODY) -> Change:
     return Change("entity.merged", event, {"merged_into": merged_into})
 
 
-def parting(parts: Iterable[str]) -> Change:
-    """Tell which entities came of one that guards or an operator took apart, whether or not it lives on."""
-    return Change("entity.split", NOBODY, {"parts": sorted(set(parts))})
+def parting(parts: Iterable[str], *, ended: bool = False) -> Change:
+    """Tell which entities came of one that guards or an operator took apart; `ended` says that it does not live on."""
+    return Change("entity.split", NOBODY, {"parts": sorted(set(parts))} | ({"ended": True} if ended else {}))
+
+
+def partings(new: EntityView, parts: Iterable[str]) -> list[Change]:
+    """Tell which entities came of one that lives on, but for those that have become one with it again."""
+    own = {seen.digest for seen in new.identifiers}
+    gone = [part for part in parts if founder_of(part) not in own]
+    return [parting(gone)] if gone else []
+
+
+def refusal(guard: str, event: Fact, identifiers: Iterable[tuple[str, str]]) -> Change:
+    """Tell that a guard kept apart what a link showed together; `identifiers` are the link's."""
+    return Change("merge.refused", event, {"guard": guard, "identifiers": [_named(kind, value) for kind, value in identifiers]})
 
 
 def ended(document: Mapping[str, Any]) -> Change:
     """Tell how an id ended: `document` is what the entities topic says of it."""
-    return parting(document["successors"]) if document["status"] == "split" else ending(document["merged_into"])
+    return parting(document["successors"], ended=True) if document["status"] == "split" else ending(document["merged_into"])
 
 
 def membership_changes(old: MembershipView | None, new: MembershipView | None) -> Iterator[Change]:
@@ -97,12 +109,12 @@ def _role(view: MembershipView) -> str | None:
 
 
 def timeline_record(entity_id: str, entity_type: str, change: Change) -> dict[str, Any]:
-    """Write a change as a record; the round adds its id, version and the time of recording."""
+    """Write a change as a record; the round adds its id, version and the time of recording, which stands in where no event brought it."""
     return {
         "entity_id": entity_id,
         "entity_type": entity_type,
         "kind": change.kind,
-        "occurred_at": write_instant(change.event.occurred_at),
+        "occurred_at": None if change.event == NOBODY else write_instant(change.event.occurred_at),
         "event_id": change.event.event_id or None,
         "source": change.event.source or None,
         "data": change.data,

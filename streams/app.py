@@ -227,10 +227,21 @@ def add_adapt(wiring: Wiring) -> None:
 
 
 def add_resolve(wiring: Wiring) -> None:
-    """Add the stage from the event log to the graph, and the one that answers commands."""
+    """Add the stages from the event log and the commands to the graph."""
     settings, app = wiring.settings, wiring.app
-    commands = CommandStage(wiring.sender, app.counters, wiring.clock, dead_letters_topic=wiring.dead_letters())
     applied = AppliedPositions(app.resolver, "commands", wiring.recovery, wiring.redis_seconds, app.health)
+    commands = CommandStage(
+        wiring.rules,
+        app.resolver,
+        applied,
+        wiring.sender,
+        app.counters,
+        wiring.clock,
+        wiring.dirty,
+        dead_letters_topic=wiring.dead_letters(),
+        patience_seconds=wiring.redis_seconds,
+        trouble=app.health,
+    )
     wiring.source("commands", [settings.topic("commands")], applied, commands)
     positions = AppliedPositions(app.resolver, "events", wiring.recovery, wiring.redis_seconds, app.health)
     stage = ResolveStage(

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
+from resolvers.correction import Correction, CorrectionBatch
 from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap, StoreLost
 from resolvers.port import Resolver
 from resolvers.sighting import Batch, Evidence, Position
@@ -103,7 +104,11 @@ class Progress:
         """Make the next call: it moves the stored position to what is acknowledged."""
         return Batch(log, partition, self.stored, self.acknowledged, evidence, self.mark, uuid4().hex)
 
-    def applied(self, batch: Batch) -> None:
+    def corrections(self, log: str, partition: int, corrections: tuple[Correction, ...]) -> CorrectionBatch:
+        """Make the next call of a log of commands."""
+        return CorrectionBatch(log, partition, self.stored, self.acknowledged, corrections, self.mark, uuid4().hex)
+
+    def applied(self, batch: Batch | CorrectionBatch) -> None:
         """Note that a call was applied."""
         self.stored, self.mark = batch.end.offset, batch.mark
 

@@ -204,6 +204,8 @@ def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False) -> bytes
         if value is not None and record.topic == "timeline":
             line = lines[record.key] = lines.get(record.key, -1) + 1
             value = {"id": f"{record.key}:{taken.number}:{line}", "version": taken.number, "recorded_at": recorded_at} | value
+            if value.get("occurred_at", "") is None:  # no event brought it: guards, or a command
+                value["occurred_at"] = recorded_at
             if taken.recovery:
                 value["recovery"] = True
         elif value is not None:

@@ -77,9 +77,10 @@ async def apply(resolver: Resolver, *events: Event, partition: int = 0) -> Appli
 
 
 async def documents(resolver: Resolver) -> Documents:
-    """Sweep until nothing remains, then collect every living document."""
-    while await resolver.settle() or await resolver.sweep(1_000):
-        pass
+    """Settle and sweep until nothing remains, then collect every living document."""
+    while (left := await resolver.backlog()).sweeps or left.cases:
+        await resolver.settle()
+        await resolver.sweep(1_000)
     return {(topic, key): document async for topic, key, document in resolver.documents()}
 
 

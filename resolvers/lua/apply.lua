@@ -18,24 +18,12 @@ if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
 buckets, shards = tonumber(buckets), tonumber(shards)
 
-local stored = redis.call('HGET', BASE .. ':pos', ARGV[1])
-local offset = stored and string.match(stored, '^(%d+):') or '0'
-local last = redis.call('HGET', BASE .. ':marks', ARGV[1]) or ''
-if ARGV[7] == '' or ARGV[7] ~= last then -- else it is this call again, whose answer was lost
-  if offset ~= ARGV[2] or (ARGV[6] ~= '' and ARGV[6] ~= last) then return { 'GAP', offset } end
-end
-
-local recovering = redis.call('HGETALL', RECOVERY)
-for i = 1, #recovering, 2 do unread[tonumber(recovering[i])] = recovering[i + 1] == 'waiting' end
+local stored = gap()
+if stored then return { 'GAP', stored } end
+read_unread()
 
 local batch = cmsgpack.unpack(ARGV[4])
-local counted_by, most_met, limit_of, size_of = {}, {}, {}, {}
-for _, rule in ipairs(cmsgpack.unpack(ARGV[5])) do
-  local code = rule[1]
-  if rule[2] > 0 then counted_by[code], most_met[code] = rule[2], rule[3] end
-  if rule[4] > 0 then limit_of[code] = rule[4] end
-  size_of[code] = rule[5]
-end
+read_guards(ARGV[5])
 
 local created, created_links, observations, together = {}, {}, {}, {}
 local link_ids = {}
@@ -51,40 +39,21 @@ local function link_of(digest)
   return id and link(id) or nil
 end
 
+local corrected = redis.call('HEXISTS', META, 'corrected') == 1 -- whether there was any correction, which may name what is new
+
 local function create_node(entry, l, event)
   local id = number('nodes')
   local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, told = 0, code = entry[2], digest = entry[1], flags = 0, dirty = true }
   nodes[id], known[n.digest] = n, id
   created[#created + 1] = { n, entry[3] }
-  parts[id] = alone(n)
-  return n
-end
-
--- With whom a node was seen that counts for its hub rule: exact sets, read until the node is a hub.
-local mets = {}
-
-local function met_by(n)
-  local m = mets[n.id]
-  if m then return m end
-  m = { seen = {}, count = 0 }
-  local key, field = page('h', n.id)
-  local packed = redis.call('HGET', key, field) or ''
-  if packed == '*' then
-    for _, id in ipairs(redis.call('SMEMBERS', BASE .. ':H:' .. n.id)) do m.seen[tonumber(id)], m.count = true, m.count + 1 end
+  if corrected then n.flags = said_of(n.digest) end
+  if has(n, BLOCKED) then
+    raise(n, DETACHED)
   else
-    for at = 1, #packed, 5 do m.seen[struct.unpack('>I5', packed, at)], m.count = true, m.count + 1 end
+    parts[id] = alone(n)
+    if has(n, LINKED) then put_with_partners(n) end
   end
-  mets[n.id] = m
-  return m
-end
-
-local function over(n, m) -- blocked identifiers do not count
-  if m.count <= most_met[n.code] then return false end
-  local count = 0
-  for id in pairs(m.seen) do
-    if not has(node(id), BLOCKED) then count = count + 1 end
-  end
-  return count > most_met[n.code]
+  return n
 end
 
 -- Remember who was seen with whom, for types that have a hub rule. One that met too many connects nothing from now on.
@@ -99,10 +68,7 @@ local function count_together(members)
           if m and not m.seen[other.id] then m.seen[other.id], m.count = true, m.count + 1 end
         end
       end
-      if m and over(hub, m) then
-        if not has(hub, DETACHED) then put_in_case({ part(find(hub)) }, true) end
-        raise(hub, HUB)
-      end
+      if m and over(hub, m) then turn_off(hub, HUB) end
     end
   end
 end
@@ -202,36 +168,37 @@ end
 -- Parts in a case are not joined here: they take the link's times and traits each for itself, and what is new stays untold.
 local function wait(list, l, event, new_edges, by_root)
   if new_edges then put_in_case(list, false) end
-  for root, members in pairs(by_root) do
-    local p = part(node(root))
+  for _, p in ipairs(list) do
     if p.fresh then raise(p, HIDDEN) end
-    join(members, l, event)
+    join(by_root[p.root], l, event)
   end
 end
 
 -- Make a link's members one entity, but for those that are off; or leave that to the case in which they are.
 local function settle(members, l, event, new_edges)
-  local list, seen, by_root, connects, waits = {}, {}, {}, {}, false
+  local list, by_root, connects, waits = {}, {}, {}, false
   for _, n in ipairs(members) do
     if has(n, DETACHED) then
       touch(n, nil, l, event)
+    elseif off(n) then -- of its part still, until that is divided
+      local p = part(find(n))
+      if p.fresh then raise(p, HIDDEN) end
+      p.fresh = nil
+      join({ n }, l, event)
     else
+      connects[#connects + 1] = n
       local root = find(n)
       local p = part(root)
-      by_root[root.id] = by_root[root.id] or {}
-      table.insert(by_root[root.id], n)
-      if p.case ~= 0 then waits = true end
-      if not off(n) then
-        connects[#connects + 1] = n
-        if not seen[root.id] then
-          seen[root.id] = true
-          list[#list + 1] = p
-        end
+      if not by_root[root.id] then
+        by_root[root.id] = {}
+        list[#list + 1] = p
+        if p.case ~= 0 then waits = true end
       end
+      table.insert(by_root[root.id], n)
     end
   end
   if waits or (#list > 1 and breach(list)) then
-    wait(list, l, event, new_edges and #list > 0, by_root)
+    wait(list, l, event, new_edges and #connects > 1, by_root)
   elseif #connects > 0 then
     join(connects, l, event)
   end
@@ -326,6 +293,5 @@ for _, new in ipairs(created_links) do put(bucket('l', new[1]), new[1], struct.p
 for _, o in ipairs(observations) do redis.call('ZADD', BASE .. ':o:' .. o[1], o[2], o[3]) end
 for _, t in ipairs(together) do remember(t[1], t[2]) end
 flush()
-redis.call('HSET', BASE .. ':pos', ARGV[1], ARGV[3])
-redis.call('HSET', BASE .. ':marks', ARGV[1], ARGV[7])
+go_on()
 return { 'OK', table.concat(founders) }

@@ -1,9 +1,9 @@
 -- Take the case that has been due for longest, for some time; who had it before is fenced.
 --
 -- KEYS[1]  the space's base key        ARGV[1]  for how long, ms
--- REPLY    {'NONE', cases that wait} | {'OK', case, fence, epoch, seq, msgpack {root of a part of it, ...}} | {'LOST'}
+-- REPLY    {'NONE', cases that wait} | {'OK', case, fence, epoch, seq} | {'LOST'}
 --
--- Cost     O(parts of the case)
+-- Cost     O(log cases)
 
 if lost() then return { 'LOST' } end
 shards = tonumber(redis.call('HGET', META, 'shards'))
@@ -15,6 +15,4 @@ local fence = redis.call('HINCRBY', key, 'fence', 1)
 redis.call('HSET', key, 'leased', now + tonumber(ARGV[1]), 'started', now)
 redis.call('ZADD', DUE, now + tonumber(ARGV[1]), case)
 local epoch, seq = unpack(redis.call('HMGET', key, 'epoch', 'seq'))
-local roots = {}
-for i, root in ipairs(redis.call('SMEMBERS', key .. ':roots')) do roots[i] = tonumber(root) end
-return { 'OK', tonumber(case), fence, tonumber(epoch), tonumber(seq), cmsgpack.pack(roots) }
+return { 'OK', tonumber(case), fence, tonumber(epoch), tonumber(seq) }

@@ -1,10 +1,10 @@
--- Read the evidence of a case: the nodes of its parts, or the links that join them.
+-- Read the evidence of a case: the roots of its parts, the nodes of these, or the links that join them.
 --
 -- KEYS[1]  the space's base key
--- ARGV[1]  'nodes' | 'links'        ARGV[3]  about how many rows to read
--- ARGV[2]  msgpack {{root of a part, node to go on with or 0}, ...} | {{node, link to go on with or 0}, ...}
--- REPLY    {'OK', msgpack {{row, ...}, rest}} with a rest as in ARGV[2] | {'LOST'}; a row is of 'nodes' {node, root, digest, type code,
---          flags}, of 'links' {link, first ms, {node, ...}}: those that are not off, the centre first, and two at least
+-- ARGV[1]  'roots' | 'nodes' | 'links'        ARGV[3]  about how many rows to read
+-- ARGV[2]  of 'roots' msgpack {{case, where to go on or '0'}}; else msgpack {{root of a part, node to go on with or 0}, ...} | {{node, link to go on with or 0}, ...}
+-- REPLY    {'OK', msgpack {{row, ...}, rest}} with a rest as in ARGV[2] | {'LOST'}; a row is of 'roots' {root}, one may come twice; of 'nodes' {node, root, digest, type code,
+--          1 if it is off, 1 if its part is stale, {digest that may not be with it, ...}, {digest to which it is linked, since when in ms, ...}, 1 if it founds its part}, of 'links' {link, first ms, {node, ...}}: those that are not off, the centre first, and two at least
 --
 -- Cost     O(rows). Writes nothing. A link is given once, with its centre.
 
@@ -23,7 +23,10 @@ local function read_nodes(root_id, at)
       return
     end
     read = read + 1
-    rows[#rows + 1] = { n.id, root_id, n.digest, n.code, n.flags }
+    local p, enemies, linked = part(root), {}, {}
+    if has(n, FORBIDS) then enemies = redis.call('SMEMBERS', BASE .. ':f:' .. n.digest) end
+    if has(n, LINKED) then linked = redis.call('HGETALL', BASE .. ':j:' .. n.digest) end
+    rows[#rows + 1] = { n.id, root_id, n.digest, n.code, off(n) and 1 or 0, has(p, STALE) and 1 or 0, enemies, linked, n.id == p.founder and 1 or 0 }
     n = node(n.next)
   until n.id == root_id
 end
@@ -46,7 +49,13 @@ local function read_links(id, at)
   end
 end
 
-local by_kind = { nodes = read_nodes, links = read_links }
+local function read_roots(case, at)
+  local page = redis.call('SSCAN', BASE .. ':case:' .. case .. ':roots', at, 'COUNT', most)
+  for i, root in ipairs(page[2]) do rows[i] = { tonumber(root) } end
+  if page[1] ~= '0' then rest[1] = { case, page[1] } end
+end
+
+local by_kind = { roots = read_roots, nodes = read_nodes, links = read_links }
 for _, one in ipairs(cmsgpack.unpack(ARGV[2])) do
   if read >= most then rest[#rest + 1] = one else by_kind[ARGV[1]](one[1], one[2]) end
 end

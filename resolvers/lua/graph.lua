@@ -39,6 +39,7 @@ end
 
 -- The founder's digest under which a node's memberships are told; '' where they are nobody's, or not told yet.
 local function told_under(id)
+  if id == 0 then return '' end
   local n = node(id)
   if has(n, DETACHED) then return '' end
   local p = part(find(n))
@@ -210,7 +211,7 @@ local function announce(p, before, link_id, changed)
       changed = true
       if o.issued then
         mark_entity(o.issued, o.told)
-        note(founder, '+', o.issued, link_id)
+        if not has(p, HIDDEN) then note(founder, '+', o.issued, link_id) end
         note(o.issued, '-', founder, link_id)
       end
     end
@@ -232,13 +233,23 @@ local function fold_trait(p, name, fact) -- into the traits of a part
   all[name], p.traits_dirty = fact, true
 end
 
--- Enter a membership in the list of the node that one of its links belongs to now.
+-- Enter a membership in the list of the node that one of its links belongs to now, or of the link, where it belongs to nobody.
 local function enlist(b, way, l)
-  local n = centre_of(l) or node(l.members[1][1])
-  local q, side, after = list_of(n.id), way == 'groups' and 'a' or 'g', way == 'groups' and 'next_a' or 'next_g'
+  local n = centre_of(l)
+  local q, side, after = n and list_of(n.id) or orphans_of(l.id), way == 'groups' and 'a' or 'g', way == 'groups' and 'next_a' or 'next_g'
   local counted = way == 'groups' and 'group_count' or 'member_count'
-  b[side], b[after], b.dirty = n.id, q[way], true
+  b[side], b[after], b.dirty = n and n.id or 0, q[way], true
   q[way], q[counted], q.dirty = b.name, q[counted] + 1, true
+end
+
+-- Take everything out of a list; gives {membership, way} for each.
+local function emptied(q)
+  local found = {}
+  for _, way in ipairs({ 'groups', 'members' }) do
+    each_of(q, way, function(b) found[#found + 1] = { b, way } end)
+  end
+  if #found > 0 then q.groups, q.group_count, q.members, q.member_count, q.dirty = NOTHING, 0, NOTHING, 0, true end
+  return found
 end
 
 local MOST_AT_ONCE = 1000 -- arguments of one command that come from a table: Lua's stack is bounded
@@ -311,8 +322,12 @@ local function write_memberships()
   end
   for _, q in pairs(lists) do
     if q.dirty then
-      local key, field = page('q', q.id)
-      put(key, field, struct.pack(LISTS, q.groups, q.group_count, q.members, q.member_count))
+      local key, field = page(q.kind, q.id)
+      if q.group_count + q.member_count > 0 then
+        put(key, field, struct.pack(LISTS, q.groups, q.group_count, q.members, q.member_count))
+      else
+        redis.call('HDEL', key, field)
+      end
     end
   end
   for name, f in pairs(folds) do

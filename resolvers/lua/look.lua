@@ -2,10 +2,12 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  'identifier' | 'entity' with ARGV[2] a digest; 'membership' with two; 'nodes' with ARGV[2] the first node and ARGV[3] how many;
+--          'standing' with a digest;
 --          'links' with ARGV[2] a digest, ARGV[3] the link to go on with (0 = the newest), ARGV[4] how many, ARGV[5] after how many
 --          identifiers to stop
 -- REPLY    {'LOST'} | {'OK', msgpack row}; a membership row, or a row where that of 'identifier' is {founder, its type, identifier row} or {}, of 'entity' an
 --          entity row, of 'nodes' a list of {founder, its type, identifier row, entity row or {}},
+--          of 'standing' {1 if known, flags, {{type, value}, ...} forbidden with it, {{type, value, since ms}, ...} linked with it},
 --          of 'links' {link to go on with or 0, {link row, ...}}
 --
 -- Cost     O(identifiers read): of 'links' at most ARGV[5] and those of one link more. Writes nothing.
@@ -44,7 +46,36 @@ local function link_page(n, at, most, most_linked)
   return { at, rows }
 end
 
-if ARGV[1] == 'identifier' then
+local function named_by(key, read) -- identifiers that were seen, of those that corrections name together with one
+  local rows = {}
+  for _, one in ipairs(read(key)) do
+    local n = node_of(one[1])
+    if n then rows[#rows + 1] = { code_name(n.code), value_of(n.id), one[2] } end
+  end
+  return rows
+end
+
+local function forbidden_with(key)
+  local found = {}
+  for i, digest in ipairs(redis.call('SMEMBERS', key)) do found[i] = { digest } end
+  return found
+end
+
+local function linked_with(key)
+  local found, flat = {}, redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do found[#found + 1] = { flat[i], tonumber(flat[i + 1]) } end
+  return found
+end
+
+local function standing(digest)
+  local n, said = node_of(digest), redis.call('HGET', bucket('x', digest), digest)
+  local flags = n and n.flags or said and string.byte(said) or 0
+  return { n and 1 or 0, flags, named_by(BASE .. ':f:' .. digest, forbidden_with), named_by(BASE .. ':j:' .. digest, linked_with) }
+end
+
+if ARGV[1] == 'standing' then
+  return { 'OK', cmsgpack.pack(standing(ARGV[2])) }
+elseif ARGV[1] == 'identifier' then
   local n = node_of(ARGV[2])
   return { 'OK', cmsgpack.pack(n and not has(n, DETACHED) and row(n) or {}) }
 elseif ARGV[1] == 'entity' then

@@ -8,6 +8,10 @@ local function undo(shard)
   for i = 1, #entries, 2 do
     local key, was = entries[i], cmsgpack.unpack(entries[i + 1])
     if redis.call('HSET', BASE .. ':dirty:' .. shard, key, was[1]) == 1 then redis.call('LPUSH', BASE .. ':queue:' .. shard, key) end
+    if was[3] ~= 0 then -- what was told of an id that ended, before
+      local where, field = page('g', was[3])
+      if was[4] ~= '' then redis.call('HSET', where, field, was[4]) else redis.call('HDEL', where, field) end
+    end
     for at = #was[2] - 21, 1, -22 do redis.call('LPUSH', BASE .. ':note:' .. key, string.sub(was[2], at, at + 21)) end
   end
   redis.call('DEL', inflight)

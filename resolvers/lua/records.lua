@@ -51,9 +51,10 @@ local function fact_less(a, b) -- facts: {time, source, event id, value}
 end
 
 -- Flags of nodes: BLOCKED by a command, or a HUB: connects and founds nothing (it is off). DETACHED: off, and of no part. FORBIDS: a forbidden
--- pair names it. FOUNDED: an entity's id was made of it once. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
+-- pair names it. FOUNDED: an entity's id was made of it once.
+-- LINKED: a correction links it with another. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
 -- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS.
-local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED = 1, 2, 4, 8, 16
+local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED = 1, 2, 4, 8, 16, 32
 local HIDDEN, ISSUED, STALE, TOUCHED = 1, 2, 4, 8
 
 local function has(x, flag) return bit.band(x.flags, flag) ~= 0 end
@@ -206,15 +207,15 @@ local function centre_of(l)
 end
 
 -- Memberships: evidence per pair of links, in a list per centre of either; heads and lengths in 'q'. `a` and `g` are the nodes in whose
--- lists it is: the links' centres, or their strongest nodes where all are off. latest and active are facts whose value is the
+-- lists it is: the links' centres, or 0 where it is in the list of such a link itself, whose nodes are all off. latest and active are facts whose value is the
 -- role; told_p and told_g the founders under which it was last told. A name is both links, packed; NOTHING ends a list.
 local belongs = {}
 local NOTHING = string.rep('\0', 10)
 local LISTS = '>c10I4c10I4'
 
-local function pair_key(name)
+local function pair_key(name, kind)
   local a, g = struct.unpack('>I5I5', name)
-  return BASE .. ':m:' .. ((a * 31 + g) % buckets)
+  return BASE .. (kind and ':' .. kind .. ':' or ':m:') .. ((a * 31 + g) % buckets)
 end
 
 local function belonging(name)
@@ -233,17 +234,21 @@ end
 
 local lists = {}
 
-local function list_of(id)
-  local q = lists[id]
+local function list_at(kind, id)
+  local name = kind .. id
+  local q = lists[name]
   if q then return q end
-  local key, field = page('q', id)
+  local key, field = page(kind, id)
   local raw = redis.call('HGET', key, field)
   local groups, group_count, members, member_count = NOTHING, 0, NOTHING, 0
   if raw then groups, group_count, members, member_count = struct.unpack(LISTS, raw) end
-  q = { id = id, groups = groups, group_count = group_count, members = members, member_count = member_count, dirty = false }
-  lists[id] = q
+  q = { kind = kind, id = id, groups = groups, group_count = group_count, members = members, member_count = member_count, dirty = false }
+  lists[name] = q
   return q
 end
+
+local function list_of(id) return list_at('q', id) end -- of a node
+local function orphans_of(id) return list_at('Q', id) end -- of a link that belongs to nobody
 
 -- Folds of memberships, by the founders' digests of person and group: what the memberships topic says.
 local folds = {}

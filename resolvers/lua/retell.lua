@@ -91,11 +91,20 @@ local function same_membership(f, said)
   return told[1] == since and ended == until_ms and math.floor(f.latest[1] / 3600000) == last and f.latest[2] == source and named == role
 end
 
+local function write_node(n)
+  local where, field = page('n', n.id)
+  redis.call('HSET', where, field, pack_node(n))
+end
+
 local function retell_entity(key, row)
   local n, status = node_of(row[2]), row[3]
   if not n then
     if status ~= '' then mark(key, 'X' .. row[7]) end
     return
+  end
+  if not has(n, FOUNDED) then -- the replay may have issued other ids on its way
+    raise(n, FOUNDED)
+    write_node(n)
   end
   if has(n, DETACHED) then
     mark(key, status == 'active' and cmsgpack.pack({ listed(row[4]), row[5] }) or '')
@@ -103,6 +112,9 @@ local function retell_entity(key, row)
   end
   local p = part(find(n))
   local founder = node(p.founder).digest
+  local where, field = page('g', n.id)
+  local survivor = status == 'merged' and node_of(row[6])
+  if survivor then redis.call('HSET', where, field, struct.pack('>I5', survivor.id)) else redis.call('HDEL', where, field) end
   if status == 'active' then
     if same_entity(n, p, row) then keep_as_told(key) else mark(key, cmsgpack.pack({ listed(row[4]), row[5] })) end
   elseif founder ~= row[2] and founder == row[8][1] then
@@ -131,8 +143,7 @@ local function retell_identifier(key, row)
   keep_as_told(key)
   if n.told ~= founder.id then
     n.told = founder.id
-    local where, field = page('n', n.id)
-    redis.call('HSET', where, field, pack_node(n))
+    write_node(n)
   end
 end
 

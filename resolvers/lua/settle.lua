@@ -1,17 +1,18 @@
 -- One step of settling a case: what its evidence makes of its parts is written back, in steps each of which leaves whole parts.
 --
 -- KEYS[1]  the space's base key
--- ARGV[1]  'divide' | 'unite' | 'reveal' | 'release' | 'end'        ARGV[2]  case        ARGV[3]  fence        ARGV[4]  epoch
+-- ARGV[1]  'hold' | 'divide' | 'unite' | 'reveal' | 'refuse' | 'release' | 'end'        ARGV[2]  case        ARGV[3]  fence        ARGV[4]  epoch
 -- ARGV[5]  how long the case is leased on, ms        ARGV[6]  msgpack:
---          of 'divide'  {root, {{node, ...}, ...}, {node, ...}}: the nodes of its part, as the parts to be made of it, and those that are off
+--          of 'divide'  {node, {{node, ...}, ...}, {node, ...}}: all nodes of its part, as the parts to be made of it, and those that are off
 --          of 'unite'   {{node, node, link that joins them}, ...}
 --          of 'reveal'  {node, ...}: what is untold of their parts is told from now on
+--          of 'refuse'  {{stronger node, weaker node, link, 'l' limit | 's' size | 'f' forbidden}, ...}: edges to be reported, unless they were
 --          of 'release' {seq, case or 0 for none or -1 for a new one, {node, ...}}: their parts leave the case, unless there is evidence after seq
 --          of 'end'     {seq}: up to which evidence this settled the case
 -- REPLY    {'OK', case to which was released} | {'GONE'} somebody else settles it, or who may connect has changed | {'LATER'} there is
 --          evidence after seq | {'LOST'}
 --
--- Cost     of 'divide' O(nodes, links and memberships of the part); of the others O(nodes named), what follows of large parts is swept
+-- Cost     of 'divide' O(nodes, links and memberships of the part, but for the links of those that are off, which are walked over); of the others O(nodes named), what follows of large parts is swept
 -- Keeps    Parts are only ever divided into pieces that the evidence keeps apart, and then united: no step joins what must not be joined.
 
 if lost() then return { 'LOST' } end
@@ -24,8 +25,7 @@ local seq, fence, epoch = unpack(redis.call('HMGET', key, 'seq', 'fence', 'epoch
 if fence ~= ARGV[3] or epoch ~= ARGV[4] then return { 'GONE' } end
 local joined, left, cancelled = {}, {}, {} -- roots, roots, names of sweeps
 
-local recovering = redis.call('HGETALL', RECOVERY)
-for i = 1, #recovering, 2 do unread[tonumber(recovering[i])] = recovering[i + 1] == 'waiting' end
+read_unread()
 
 -- The sweeps of a part that is divided have nothing left to do: all of it is told anew.
 local function cancel_sweeps(root)
@@ -44,16 +44,6 @@ local function unfold(b) -- take a membership out of the fold under which it was
   dirty[name] = dirty[name] or f.raw
   f.latest, f.active, f.ended, f.dirty = nil, nil, nil, true
   b.told_p, b.told_g, b.dirty = '', '', true
-end
-
-local function unlist(n, found)
-  local q = list_of(n.id)
-  for _, way in ipairs({ 'groups', 'members' }) do
-    each_of(q, way, function(b) found[#found + 1] = { b, way } end)
-  end
-  if q.group_count + q.member_count > 0 then
-    q.groups, q.group_count, q.members, q.member_count, q.dirty = NOTHING, 0, NOTHING, 0, true
-  end
 end
 
 local function enlist_again(found)
@@ -99,9 +89,13 @@ local function block_of(list, flags)
   return part(root)
 end
 
-local function divide(root_id, blocks, offs)
-  local root = node(root_id)
-  if not root or root.parent ~= root_id or has(root, DETACHED) then return false end
+local MOST_TOLD = 100 -- of what came of one id
+
+local function divide(member, blocks, offs)
+  local root = node(member)
+  if not root or has(root, DETACHED) then return false end
+  root = find(root)
+  local root_id = root.id
   local old, all, found = part(root), {}, {}
   if old.case ~= number_of then return false end
   for i, ids in ipairs(blocks) do
@@ -122,7 +116,9 @@ local function divide(root_id, blocks, offs)
   traits_of(old)
   local hidden, issued = has(old, HIDDEN), old.issued
   if issued then mark_entity(issued, not hidden and old) end
-  for _, n in ipairs(all) do unlist(n, found) end
+  for _, n in ipairs(all) do
+    for _, one in ipairs(emptied(list_of(n.id))) do found[#found + 1] = one end
+  end
   for _, n in ipairs(all) do
     n.parent, n.next, n.dirty, parts[n.id] = n.id, n.id, true, alone(n)
   end
@@ -143,10 +139,14 @@ local function divide(root_id, blocks, offs)
     elseif not hidden then
       p.issued = founder.digest
       mark_entity(p.issued, false)
-      note(issued, '/', p.issued, founder.flink)
+      if i <= MOST_TOLD then note(issued, '/', p.issued, founder.flink) end
     end
   end
-  fold_links(all)
+  local inside = {}
+  for _, n in ipairs(all) do
+    if has(n, DETACHED) then walks[n.id] = true else inside[#inside + 1] = n end
+  end
+  fold_links(inside)
   enlist_again(found)
   for _, n in ipairs(all) do
     retell_identifier(n)
@@ -178,6 +178,18 @@ local function reveal(p)
   retell(node(p.root).next, p.root, p.count)
 end
 
+local reported = {} -- {key, field}
+
+local function refuse(stronger, weaker, link_id, guard)
+  local name = struct.pack('>I5I5', stronger, weaker)
+  local where = pair_key(name, 'R')
+  local p = part(find(node(stronger)))
+  if p.case ~= number_of or has(p, HIDDEN) or redis.call('HEXISTS', where, name) == 1 then return end
+  mark_entity(p.issued, p)
+  note(p.issued, guard, node(weaker).digest, link_id)
+  reported[#reported + 1] = { where, name }
+end
+
 local ok, target = true, 0
 if ARGV[1] == 'divide' then
   ok = divide(unpack(named))
@@ -185,6 +197,8 @@ elseif ARGV[1] == 'unite' then
   ok = unite_all(named)
 elseif ARGV[1] == 'reveal' then
   for _, id in ipairs(named) do reveal(part(find(node(id)))) end
+elseif ARGV[1] == 'refuse' then
+  for _, one in ipairs(named) do refuse(unpack(one)) end
 elseif ARGV[1] == 'release' then
   if tonumber(seq) ~= named[1] then return { 'LATER' } end
   target = named[2] == -1 and number('cases') or named[2]
@@ -199,10 +213,12 @@ end
 if not ok then return { 'GONE' } end
 
 flush()
+write_walks()
 for _, name in ipairs(cancelled) do
   redis.call('LREM', BASE .. ':sweepq', 1, name)
   redis.call('HDEL', BASE .. ':sweeps', name)
 end
+for _, one in ipairs(reported) do redis.call('HSET', one[1], one[2], '') end
 for root in pairs(left) do
   redis.call('SREM', key .. ':roots', root)
   if target ~= 0 then redis.call('SADD', BASE .. ':case:' .. target .. ':roots', root) end

@@ -25,7 +25,7 @@ if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
 
 local function caught_up() -- and what that changed is marked, so that everything is told at once
-  if redis.call('EXISTS', BASE .. ':sweepq', DUE) > 0 then return false end
+  if redis.call('EXISTS', BASE .. ':sweepq', BASE .. ':walkq', DUE) > 0 then return false end
   local ends = redis.call('HGETALL', ENDS)
   for i = 1, #ends, 2 do
     local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
@@ -47,6 +47,7 @@ if state == 'waiting' or state == 'hold' then
 end
 if state then return { 'UNREAD' } end
 
+local endings = {} -- node -> what was told of its id before and now, packed: the node that founds what it was merged into, or ''
 local rows, taken, retold, cuts, read, limit, budget = {}, {}, {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
 
 local NOTES = 200 -- merges of one entity that one round tells
@@ -97,14 +98,23 @@ local function row_of(key, told, noted)
   local p = n and not has(n, DETACHED) and part(find(n))
   if p and p.founder == n.id and cut(p) then cuts[#cuts + 1] = p end
   local row = entity_row(digest, old)
+  if n then
+    local where, field = page('g', n.id)
+    local before = redis.call('HGET', where, field) or ''
+    local now = row[1] == 'gone' and struct.pack('>I5', node_of(row[2]).id) or ''
+    if row[1] == 'gone' then row[4] = before == now and 1 or 0 end
+    if before ~= now then endings[n.id] = { before, now } end
+  end
   if row[7] then read = read + 200 * #row[7] + #row[6] end
   return { 'e', digest, had, traits, note_rows(noted), row }
 end
 
 local function take_key(key, told)
   local noted = redis.call('LRANGE', BASE .. ':note:' .. key, 0, NOTES - 1)
-  taken[#taken + 1] = { key, cmsgpack.pack({ told, table.concat(noted) }), #noted }
   rows[#rows + 1] = row_of(key, told, table.concat(noted))
+  local n = string.byte(key) == 101 and node_of(string.sub(key, 2)) -- 'e'
+  local ended = n and endings[n.id]
+  taken[#taken + 1] = { key, cmsgpack.pack({ told, table.concat(noted), ended and n.id or 0, ended and ended[1] or '' }), #noted }
   read = read + 200 + #told + 400 * #noted
 end
 
@@ -136,6 +146,10 @@ end
 for _, p in ipairs(cuts) do -- so that the next marking finds the list as it was told
   local key, field = page('p', p.root)
   redis.call('HSET', key, field, pack_part(p))
+end
+for id, ended in pairs(endings) do
+  local key, field = page('g', id)
+  if ended[2] ~= '' then redis.call('HSET', key, field, ended[2]) else redis.call('HDEL', key, field) end
 end
 local number, recovering = last + 1, redis.call('HEXISTS', round, 'recovering')
 for _, t in ipairs(taken) do

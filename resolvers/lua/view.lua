@@ -55,7 +55,7 @@ local function rows_left(p, old)
   return rows
 end
 
--- {'unknown'} | {'gone', survivor's founder, type} | {'split', type, {{founder of a successor, its type}, ...}}
+-- {'unknown'} | {'gone', survivor's founder, type} (take adds 1 if that was told) | {'split', type, {{founder of a successor, its type}, ...}}
 -- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}}
 -- `old` are the nodes listed when the entity was told last: their first events are not read again.
 local function entity_row(digest, old)
@@ -81,18 +81,19 @@ local function membership_row(name)
   return { p, code_name(node_of(p).code), g, code_name(node_of(g).code), raw }
 end
 
--- {'+' | '-' | '/', other founder, type, {link's first event}, {{type, value}, ...}} for each merge that was noted
+-- {'+' | '-' | '/' | guard, other founder, type, {link's first event}, {{type, value}, ...}} for each merge, split or refusal that was noted
 local function note_rows(packed)
   local rows = {}
   for at = 1, #packed, 22 do
     local other = string.sub(packed, at + 1, at + 16)
-    local l = link((struct.unpack('>I5', packed, at + 17)))
+    local id = struct.unpack('>I5', packed, at + 17) -- 0: a correction joined them
+    local l = id ~= 0 and link(id)
     local named = {}
-    for i, m in ipairs(l.members) do
+    for i, m in ipairs(l and l.members or {}) do
       if i > 10 then break end -- enough to see why
       named[i] = { code_name(node(m[1]).code), value_of(m[1]) }
     end
-    rows[#rows + 1] = { string.sub(packed, at, at), other, code_name(node_of(other).code), event_of(l), named }
+    rows[#rows + 1] = { string.sub(packed, at, at), other, code_name(node_of(other).code), l and event_of(l) or {}, named }
   end
   return rows
 end

@@ -15,7 +15,22 @@ import typer
 
 from resolvers.errors import NexusError
 
-GROUPS = ("demo", "stack", "run", "flow", "health", "dead_letters", "ask", "explain", "verify", "rebuild", "check", "bench")
+GROUPS = (
+    "demo",
+    "stack",
+    "run",
+    "flow",
+    "health",
+    "dead_letters",
+    "ask",
+    "explain",
+    "correct",
+    "verify",
+    "rebuild",
+    "diff",
+    "check",
+    "bench",
+)
 """Modules of this package, in the order of `nexus --help`; each has `register(app)`."""
 
 

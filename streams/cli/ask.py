@@ -18,8 +18,11 @@ from streams.cli.output import plain, print_json, say
 
 if TYPE_CHECKING:
     from resolvers.identifier import Identifier
+    from resolvers.port import Resolver
+    from resolvers.preview import Picture, Surroundings
     from resolvers.reach import Drawing
     from resolvers.rules import Rules
+    from resolvers.standing import Standing
     from streams.settings import Settings
 
 
@@ -46,16 +49,23 @@ def resolve(
     entity_type: Annotated[
         str | None, typer.Option("--entity", metavar="ENTITY", help="Entity type; else the first that declares TYPE.")
     ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="By what events up to this time have shown: RFC 3339, with a zone.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the entity that an identifier belongs to. Exits 1 when nobody has it, and says so when its value is blocked."""
+    """Show the entity that an identifier belongs to. Exits 1 when nobody has it, and says so when its value is blocked.
+
+    As of an event time it is shown by its identifiers, under the guards of the settings and the commands that stand today;
+    traits are not kept for every time.
+    """
     from streams.graph import rules_of  # noqa: PLC0415 - keeps `nexus --help` quick
     from streams.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     identifier = identifier_of(rules_of(settings), kind, value, entity_type)
-    document = asyncio.run(_entity_of(settings, identifier))
+    document = asyncio.run(_entity_of(settings, identifier) if as_of is None else _entity_then(settings, identifier, as_of))
     if as_json:
         print_json(document)
     else:
@@ -144,15 +154,61 @@ async def _entity_of(settings: Settings, identifier: Identifier) -> dict[str, An
         try:
             found = await graph.identifier(identifier)
             document = await graph.entity(found["entity_id"]) if found else None
+            if document is None:
+                raise NexusError(await nobody(settings, graph, identifier))
         except StoreMismatch as error:
             raise NexusError(no_space(settings)) from error
-    if document is None:
-        raise NexusError(unknown(settings, identifier))
     return document
+
+
+async def _entity_then(settings: Settings, identifier: Identifier, as_of: str) -> dict[str, Any]:
+    """Compute an entity by the evidence up to an event time. Raises NexusError."""
+    from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
+    from resolvers.instant import read_instant  # noqa: PLC0415
+    from resolvers.preview import picture, surroundings, until  # noqa: PLC0415
+    from streams.graph import open_graph, rules_of  # noqa: PLC0415
+
+    try:
+        at_ms = read_instant(as_of)
+    except ValueError as error:
+        raise NexusError(f"--as-of {as_of!r} is not an RFC 3339 time: {error}") from error
+    async with open_graph(settings, check=False) as graph:
+        try:
+            around = await surroundings(graph, [identifier], over_all=True)
+        except StoreMismatch as error:
+            raise NexusError(no_space(settings)) from error
+    if around.cut:
+        raise NexusError(f"more than 20,000 links hang together around {plain(str(identifier))}: that is too much to look back in")
+    then = until(around, at_ms)
+    found = picture(rules_of(settings), then)
+    if identifier not in found.entity_of:
+        what = "connects nothing" if identifier in found.off else "was not seen"
+        raise NexusError(f"{plain(f'{identifier.type}:{identifier.value}')} {what} by {as_of}")
+    return entity_then(found, then, found.entity_of[identifier])
+
+
+def entity_then(found: Picture, then: Surroundings, entity_id: str) -> dict[str, Any]:
+    """Write the document of an entity as it was: identifiers and first times."""
+    from resolvers.instant import write_instant  # noqa: PLC0415
+
+    first: dict[Identifier, int] = {}
+    for link in then.links.values():
+        for usable in link.identifiers:
+            first[usable.identifier] = min(first.get(usable.identifier, link.first.occurred_at), link.first.occurred_at)
+    members = sorted(found.members[entity_id], key=lambda one: (first[one], one))
+    listed = [{"type": one.type, "value": one.value, "first_seen": write_instant(first[one])} for one in members]
+    return {
+        "entity_id": entity_id,
+        "entity_type": members[0].entity_type,
+        "first_seen": listed[0]["first_seen"],
+        "identifiers": listed,
+        "identifier_count": len(listed),
+    }
 
 
 async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Give what became of an id that ended, else None, and the living entity."""
+    from resolvers.entity import ENDED  # noqa: PLC0415
     from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
     from resolvers.identifier import founder_of  # noqa: PLC0415
     from streams.graph import open_graph  # noqa: PLC0415
@@ -164,7 +220,10 @@ async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | 
     async with open_graph(settings, check=False) as graph:
         try:
             document = await graph.entity(entity_id)
-            ended = document if document and document["status"] == "merged" else None
+            ended = document if document and document["status"] in ENDED else None
+            if ended and ended["status"] == "split":
+                came = ", ".join(ended["successors"]) or "nobody"
+                raise NexusError(f"{entity_id} was split, its founding identifier connects nothing; of it came {came}")
             if ended:
                 document = await graph.entity(ended["merged_into"])
         except StoreMismatch as error:
@@ -172,6 +231,25 @@ async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | 
     if document is None:
         raise NexusError(f"no entity {entity_id} is known in space {settings.space}")
     return ended, document
+
+
+async def nobody(settings: Settings, graph: Resolver, identifier: Identifier) -> str:
+    """Say why an identifier belongs to nobody."""
+    standing = await graph.standing(identifier)
+    return why_off(settings, identifier, standing) if standing.known and standing.off else unknown(settings, identifier)
+
+
+def why_off(settings: Settings, identifier: Identifier, standing: Standing) -> str:
+    """Say why an identifier connects nothing; empty where it does."""
+    from streams.graph import rules_of  # noqa: PLC0415
+
+    name = plain(f"{identifier.type}:{identifier.value}")
+    if standing.blocked:
+        return f"{name} connects nothing and belongs to nobody: a command blocks it"
+    hub = rules_of(settings).entities[identifier.entity_type].identifiers[identifier.type].hub
+    if standing.hub and hub:
+        return f"{name} connects nothing and belongs to nobody: it is a hub, seen with more than {hub[1]:,} of type {hub[0]}"
+    return ""
 
 
 def unknown(settings: Settings, identifier: Identifier) -> str:
@@ -192,12 +270,14 @@ def _show(document: Mapping[str, Any]) -> None:
     from streams.cli.layout import grid, tidy  # noqa: PLC0415
 
     console = Console(highlight=False, emoji=False)
-    name = document["traits"].get("name")
+    traits = document.get("traits", {})
+    name = traits.get("name")
     with tidy(console):
         head = f"[bold]{document['entity_id']}[/]  {document['entity_type']}" + (f"  [bold green]{escape(str(name))}[/]" if name else "")
         console.print(head, soft_wrap=True)
-        facts = [("first seen", document["first_seen"]), ("last seen", f"{document['last_seen'][:13]}h")]
-        facts += [(trait, escape(str(value))) for trait, value in document["traits"].items()]
+        facts = [("first seen", document["first_seen"])]
+        facts += [("last seen", f"{document['last_seen'][:13]}h")] if "last_seen" in document else []
+        facts += [(trait, escape(str(value))) for trait, value in traits.items()]
         console.print(grid((f"[dim]{fact}[/]", told) for fact, told in facts))
         count, listed = document["identifier_count"], document["identifiers"]
         oldest = f", the oldest {len(listed):,} of them" if count > len(listed) else ""

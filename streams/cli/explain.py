@@ -17,6 +17,7 @@ from streams.cli.output import plain, print_json
 if TYPE_CHECKING:
     from resolvers.explanation import Outcome, Step, TooWide
     from resolvers.identifier import Identifier
+    from resolvers.link import SeenLink
     from resolvers.port import Resolver
     from resolvers.rules import Rules
     from streams.settings import Settings
@@ -38,15 +39,15 @@ def explain(
 ) -> None:
     """Show why two identifiers are one entity: the shortest chain of links between them, each with the first event that showed it.
 
-    Values are normalised as in an event. Exits 1 when nothing connects them, when one was never seen, and when the
-    settings block one, which then connects nothing.
+    Values are normalised as in an event. Where guards or commands keep them apart, these are named along the shortest chain
+    of links. Exits 1 then, and when nothing connects them, when one was never seen, and when one is blocked.
     """
     from streams.graph import rules_of  # noqa: PLC0415 - keeps `nexus --help` quick
     from streams.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     rules = rules_of(settings)
-    ends = _asked(rules, one, entity_type), _asked(rules, other, entity_type)
+    ends = asked(rules, one, entity_type), asked(rules, other, entity_type)
     chain = asyncio.run(_chain(settings, *ends))
     if as_json:
         print_json({"from": _document(ends[0]), "to": _document(ends[1]), "links": [_step(step) for step in chain]})
@@ -54,7 +55,7 @@ def explain(
         _show(*ends, chain)
 
 
-def _asked(rules: Rules, text: str, entity_type: str | None) -> Identifier:
+def asked(rules: Rules, text: str, entity_type: str | None) -> Identifier:
     """Read `TYPE:VALUE` or `ENTITY:TYPE:VALUE`. Values may have colons, so only declared words count as ENTITY and TYPE."""
     from resolvers.errors import NexusError  # noqa: PLC0415
     from streams.cli.ask import identifier_of  # noqa: PLC0415
@@ -70,25 +71,101 @@ def _asked(rules: Rules, text: str, entity_type: str | None) -> Identifier:
 
 async def _chain(settings: Settings, one: Identifier, other: Identifier) -> tuple[Step, ...]:
     """Find the chain. Raises NexusError, which says why there is none."""
-    from resolvers import explanation  # noqa: PLC0415
     from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
-    from streams.cli.ask import no_space, unknown  # noqa: PLC0415
+    from streams.cli.ask import no_space  # noqa: PLC0415
     from streams.graph import open_graph  # noqa: PLC0415
 
     async with open_graph(settings, check=False) as graph:
         try:
-            outcome: Outcome = await explanation.explain(graph, one, other)
-            match outcome:
-                case explanation.Connected(chain):
-                    return chain
-                case explanation.NotConnected():
-                    raise NexusError(f"nothing connects {_name(one)} and {_name(other)}: no links lead from one to the other")
-                case explanation.Unknown(identifier):
-                    raise NexusError(unknown(settings, identifier))
-                case explanation.TooWide():
-                    raise NexusError(await _too_wide(graph, one, other, outcome))
+            owners = [await _owner(settings, graph, identifier) for identifier in (one, other)]
+            if owners[0] == owners[1]:
+                return await _within(settings, graph, owners[0], one, other)
+            raise NexusError(await _apart(settings, graph, (one, other), owners))
         except StoreMismatch as error:
             raise NexusError(no_space(settings)) from error
+
+
+async def _owner(settings: Settings, graph: Resolver, identifier: Identifier) -> str:
+    """Give the entity of an identifier. Raises NexusError that says why it has none."""
+    from resolvers.errors import NexusError  # noqa: PLC0415
+    from streams.cli.ask import nobody  # noqa: PLC0415
+
+    document = await graph.identifier(identifier)
+    if document is None:
+        raise NexusError(await nobody(settings, graph, identifier))
+    return str(document["entity_id"])
+
+
+async def _within(settings: Settings, graph: Resolver, entity_id: str, one: Identifier, other: Identifier) -> tuple[Step, ...]:
+    """Find the chain of links that hold one entity together. Raises NexusError when it is too far or things move meanwhile."""
+    from resolvers import explanation  # noqa: PLC0415
+    from resolvers.errors import NexusError  # noqa: PLC0415
+    from resolvers.within import Within  # noqa: PLC0415
+    from streams.graph import rules_of  # noqa: PLC0415
+
+    kinds = rules_of(settings).entities[one.entity_type].identifiers
+    reader = Within(graph, entity_id, {kind: rule.priority for kind, rule in kinds.items()})
+    outcome: Outcome = await explanation.explain(reader, one, other)
+    match outcome:
+        case explanation.Connected(chain):
+            return chain
+        case explanation.TooWide():
+            raise NexusError(await _too_wide(graph, one, other, outcome))
+        case _:
+            raise NexusError(f"both belong to {entity_id}, whose links change just now: ask again")
+
+
+async def _apart(settings: Settings, graph: Resolver, ends: tuple[Identifier, Identifier], owners: list[str]) -> str:
+    """Say what keeps two identifiers of different entities apart, or that nothing connects them."""
+    from resolvers import explanation  # noqa: PLC0415
+
+    one, other = ends
+    outcome: Outcome = await explanation.explain(graph, one, other)
+    match outcome:
+        case explanation.Connected(chain):
+            told = await _kept_apart(settings, graph, chain)
+            return f"{_name(one)} belongs to {owners[0]}, {_name(other)} to {owners[1]}; they are kept apart:\n{told}"
+        case explanation.TooWide():
+            return await _too_wide(graph, one, other, outcome)
+        case _:
+            return f"nothing connects {_name(one)} and {_name(other)}: no links lead from one to the other"
+
+
+async def _kept_apart(settings: Settings, graph: Resolver, chain: tuple[Step, ...]) -> str:
+    """Name the guards along the shortest chain of links, whatever counts of it."""
+    from resolvers.preview import picture, refusals, surroundings  # noqa: PLC0415
+    from streams.graph import rules_of  # noqa: PLC0415
+
+    rules = rules_of(settings)
+    around = await surroundings(graph, [chain[0].start, chain[-1].end])
+    guards = {} if around.cut else refusals(picture(rules, around))
+    lines = []
+    for step in chain:
+        why = [await _why_off(settings, graph, identifier) for identifier in (step.start, step.end)]
+        refused = [_refused(rules, step.link, guard, ends) for ends, guard in guards.items()]
+        reasons = [one for one in dict.fromkeys([*why, *refused]) if one]
+        lines.append(f"  {_line(step)}" + "".join(f"\n    {reason}" for reason in reasons))
+    return "\n".join(lines)
+
+
+async def _why_off(settings: Settings, graph: Resolver, identifier: Identifier) -> str:
+    from streams.cli.ask import why_off  # noqa: PLC0415
+
+    return why_off(settings, identifier, await graph.standing(identifier))
+
+
+def _refused(rules: Rules, link: SeenLink, guard: str, ends: tuple[bytes, bytes]) -> str:
+    """Say that a guard refused an edge of this link; empty where the edge is of another."""
+    named = {usable.digest: usable.identifier for usable in link.identifiers}
+    if not named.keys() >= set(ends):
+        return ""
+    stronger, weaker = (named[end] for end in ends)
+    why = {
+        "limit": "more identifiers of one type than their limit would be one",
+        "size": f"more than {rules.entities[stronger.entity_type].size:,} identifiers would be one",
+        "forbidden": "a command forbids that they are one",
+    }[guard]
+    return f"refused ({guard}): {_name(stronger)} and {_name(weaker)}, else {why}" if guard != "forbidden" else f"refused: {why}"
 
 
 async def _too_wide(graph: Resolver, one: Identifier, other: Identifier, outcome: TooWide) -> str:
@@ -114,6 +191,8 @@ def _line(step: Step) -> str:
     beside = sorted(step.link.linked - {step.start, step.end})
     also = f" (and {', '.join(map(_name, beside[:_BESIDE]))}{', ...' if len(beside) > _BESIDE else ''})" if beside else ""
     seen = f"{_name(step.start)} with {_name(step.end)}{also}"
+    if not event.source:
+        return f"{seen}: by command, {write_instant(event.occurred_at)}"
     return f"{seen}: event {plain(event.event_id)} of {plain(event.source)}, {write_instant(event.occurred_at)}"
 
 

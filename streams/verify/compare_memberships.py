@@ -27,8 +27,7 @@ def _pairs(sides: Sides) -> Iterator[Difference]:
     names = expected.identifiers
     for pair, wanted in expected.belongings.items():
         centres = [strongest(names, one, expected.off) for one in pair]
-        strong = [centre if centre >= 0 else strongest(names, one, ()) for one, centre in zip(pair, centres, strict=True)]
-        name = " in ".join(names[one].key for one in strong)
+        name = " in ".join(names[one[0]].key for one in pair)
         place = tuple(sides.link_of(one) for one in pair)
         found = dump.pairs.get(place)  # type: ignore[arg-type] # a missing link finds nothing
         if found is None:
@@ -36,7 +35,7 @@ def _pairs(sides: Sides) -> Iterator[Difference]:
             continue
         known.add(place)
         yield from _sightings("redis.belonging", name, wanted, found)
-        if [found.member, found.group] != [sides.node_of[one] for one in strong]:
+        if [found.member, found.group] != [sides.node_of[one] if one >= 0 else 0 for one in centres]:
             yield Difference("redis.belonging.place", name, "it stands in the lists of other identifiers")
         if not dump.sweeps:
             told = tuple(names[expected.seen[one].founder].digest for one in centres) if min(centres) >= 0 else (b"", b"")
@@ -50,23 +49,27 @@ def _pairs(sides: Sides) -> Iterator[Difference]:
 
 
 def _lists(sides: Sides) -> Iterator[Difference]:
-    """Follow each node's lists of memberships, as a member and as a group."""
-    groups: dict[int, set[PairName]] = {}
-    members: dict[int, set[PairName]] = {}
+    """Follow each node's lists of memberships, as a member and as a group; and those of links that belong to nobody."""
+    groups: dict[tuple[str, int], set[PairName]] = {}
+    members: dict[tuple[str, int], set[PairName]] = {}
     for name, pair in sides.dump.pairs.items():
-        groups.setdefault(pair.member, set()).add(name)
-        members.setdefault(pair.group, set()).add(name)
-    for node in sorted(groups.keys() | members.keys() | sides.dump.heads.keys()):
-        heads = sides.dump.heads.get(node, NOWHERE)
+        groups.setdefault(("node", pair.member) if pair.member else ("link", name[0]), set()).add(name)
+        members.setdefault(("node", pair.group) if pair.group else ("link", name[1]), set()).add(name)
+    known = {
+        **{("node", node): heads for node, heads in sides.dump.heads.items()},
+        **{("link", link): heads for link, heads in sides.dump.orphans.items()},
+    }
+    for place in sorted(groups.keys() | members.keys() | known.keys()):
+        heads = known.get(place, NOWHERE)
         ways = {
-            "groups": (groups.get(node, set()), _follow(sides, heads.groups), heads.group_count),
-            "members": (members.get(node, set()), _follow(sides, heads.members, back=True), heads.member_count),
+            "groups": (groups.get(place, set()), _follow(sides, heads.groups), heads.group_count),
+            "members": (members.get(place, set()), _follow(sides, heads.members, back=True), heads.member_count),
         }
         for way, (wanted, found, count) in ways.items():
             if found != wanted or count != len(wanted):
                 passed = "goes wrong" if found is None else f"passes {len(found)}"
                 text = f"it has {len(wanted)} {way}, its list of them {passed} and says {count}"
-                yield Difference("redis.belonging.list", sides.name(node), text)
+                yield Difference("redis.belonging.list", sides.name(place[1]) if place[0] == "node" else f"link {place[1]}", text)
 
 
 def _follow(sides: Sides, at: PairName, *, back: bool = False) -> set[PairName] | None:

@@ -30,16 +30,17 @@ def compare_redis(expected: Expected, dump: Dump) -> list[Difference]:
         *_identifiers(sides),
         *_links(sides),
         *_together(sides),
+        *_corrections(sides),
         *compare_parts(sides),
         *compare_stored_memberships(sides),
         *_outbox(dump),
     ]
 
 
-def compare_frame(dump: Dump, settings: Settings, applied: Mapping[int, tuple[int, int]]) -> Iterator[Difference]:
+def compare_frame(dump: Dump, settings: Settings, applied: Mapping[int, tuple[int, int]], log: str = "events") -> Iterator[Difference]:
     """Compare what a space was made with, and its positions.
 
-    `applied` gives, for each partition of the event log, the offset after its last record and the end of the partition:
+    `applied` gives, for each partition of a log, the offset after its last record and the end of the partition:
     the position lies between, since what follows the last record are only marks of transactions.
     """
     made = {
@@ -52,10 +53,10 @@ def compare_frame(dump: Dump, settings: Settings, applied: Mapping[int, tuple[in
         if dump.meta.get(name) != wanted:
             yield Difference("redis.space", name, f"the settings make it {wanted}, Redis has {dump.meta.get(name)}")
     for partition, (after_last, end) in sorted(applied.items()):
-        stored = dump.positions.get(f"events/{partition}", 0)
+        stored = dump.positions.get(f"{log}/{partition}", 0)
         if not after_last <= stored <= end:
             where = f"between {after_last} and {end}" if after_last < end else f"at {end}"
-            yield Difference("redis.position", f"events/{partition}", f"the log ends {where}, Redis is at {stored}")
+            yield Difference("redis.position", f"{log}/{partition}", f"the log ends {where}, Redis is at {stored}")
 
 
 def _misplaced(dump: Dump) -> Iterator[Difference]:
@@ -157,6 +158,24 @@ def _together(sides: Sides) -> Iterator[Difference]:
             more = shortened(sorted(sides.name(one) for one in there - here)) or "none too many"
             text = f"seen with {len(here)}, Redis has {len(there)}: missing {lost}; more {more}"
             yield Difference("redis.seen_with", sides.name(node), text)
+
+
+def _corrections(sides: Sides) -> Iterator[Difference]:
+    """Compare what operators have said, and what follows for each identifier that they named."""
+    said, dump = sides.expected.commanded, sides.dump
+    forbidden = {digest: set(others) for digest, others in said.pairs("f").items()}
+    sets = (
+        ("redis.correction", said.records, dump.corrections),
+        ("redis.correction.flags", said.flags, dump.said),
+        ("redis.correction.forbidden", forbidden, dump.forbidden),
+        ("redis.correction.linked", said.pairs("l"), dump.linked),
+    )
+    for kind, wanted, found in sets:
+        for name in sorted(wanted.keys() | found.keys()):
+            yield from differing(kind, name.hex(), wanted.get(name), found.get(name))
+    for digest, node in dump.node_of.items():
+        flags = dump.nodes[node].flags & 41 if node in dump.nodes else 0
+        yield from differing("redis.identifier.flags", sides.name(node), said.flags.get(digest, 0), flags)
 
 
 def _outbox(dump: Dump) -> Iterator[Difference]:

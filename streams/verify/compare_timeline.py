@@ -133,5 +133,5 @@ def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
         case "membership.ended":
             life.groups.pop(str(data.get("group_id")), None)
         case _:
-            return kind in {"entity.merged", "entity.split"}
+            return kind in {"entity.merged", "entity.split", "merge.refused"}
     return True

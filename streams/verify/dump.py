@@ -21,6 +21,7 @@ from streams.verify.packed import (
     Part,
     numbers,
     pair_name,
+    parse_correction,
     parse_fold,
     parse_heads,
     parse_link,
@@ -52,11 +53,16 @@ class Dump:
     link_of: dict[bytes, int] = field(default_factory=dict)
     pairs: dict[tuple[int, int], Pair] = field(default_factory=dict)
     heads: dict[int, ListHeads] = field(default_factory=dict)
+    orphans: dict[int, ListHeads] = field(default_factory=dict)
     folds: dict[tuple[bytes, bytes], Fold] = field(default_factory=dict)
     together: dict[int, set[int]] = field(default_factory=dict)
     states: dict[int, set[tuple[str, Moment, int, str]]] = field(default_factory=dict)
     cases: dict[int, set[int]] = field(default_factory=dict)
     rounds: dict[int, int] = field(default_factory=dict)
+    corrections: dict[bytes, tuple[int, bytes, bool]] = field(default_factory=dict)
+    said: dict[bytes, int] = field(default_factory=dict)
+    forbidden: dict[bytes, set[bytes]] = field(default_factory=dict)
+    linked: dict[bytes, dict[bytes, int]] = field(default_factory=dict)
     outbox: dict[str, int] = field(default_factory=dict)
     misplaced: list[str] = field(default_factory=list)
 
@@ -150,6 +156,14 @@ def _cases(dump: Dump, page: str, content: Any) -> None:  # noqa: ANN401 - a has
         dump.cases[int(case)] = {int(root) for root in content}
 
 
+def _forbidden(dump: Dump, page: str, content: Iterable[bytes]) -> None:
+    dump.forbidden[page.encode("utf-8", "surrogateescape")] = set(content)
+
+
+def _linked(dump: Dump, page: str, content: dict[bytes, bytes]) -> None:
+    dump.linked[page.encode("utf-8", "surrogateescape")] = {digest: int(since) for digest, since in content.items()}
+
+
 def _counted(kind: str) -> Reader:
     def read(dump: Dump, _: str, content: Any) -> None:  # noqa: ANN401 - of any shape, only counted
         dump.outbox[kind] = dump.outbox.get(kind, 0) + len(content)
@@ -174,6 +188,7 @@ _READERS: dict[str, Reader] = {
     "t": _paged("traits", parse_traits),
     "k": _paged("links", parse_link),
     "q": _paged("heads", parse_heads),
+    "Q": _paged("orphans", parse_heads),
     "h": _together,
     "H": _together_large,
     "o": _states,
@@ -181,7 +196,13 @@ _READERS: dict[str, Reader] = {
     "l": _bucketed("link_of", bytes, _number, _by_digest),
     "r": _bucketed("folds", lambda name: (name[:16], name[16:]), parse_fold, _by_digest),
     "m": _bucketed("pairs", pair_name, parse_pair, _by_pair),
+    "c": _bucketed("corrections", bytes, parse_correction, lambda name, buckets: _by_digest(name[1:], buckets)),
+    "x": _bucketed("said", bytes, _number, _by_digest),
+    "f": _forbidden,
+    "j": _linked,
+    "g": lambda *_: None,  # which endings were told; the topics show whether they were
+    "R": lambda *_: None,  # which refusals were told
     "case": _cases,
     "round": _rounds,
-    **{kind: _counted(kind) for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps", "due")},
+    **{kind: _counted(kind) for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps", "due", "walkq", "walks")},
 }

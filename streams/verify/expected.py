@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import msgspec
 
+from streams.verify.commanded import Commanded
 from streams.verify.flood import flooded
 from streams.verify.instants import HOUR, hour, written
 from streams.verify.usable import Name, Usable, founding_digest
@@ -108,6 +110,9 @@ class Expected:
     memberships: dict[tuple[int, int], Belonging]
     participants: dict[bytes, Part | set[Part]]
     counts: Counts
+    commanded: Commanded
+    once_linked: set[tuple[int, int]]
+    """Pairs of identifiers that a command linked, whether or not it stands."""
 
     @cached_property
     def by_digest(self) -> dict[bytes, int]:
@@ -147,7 +152,8 @@ class Expected:
     @cached_property
     def _connected(self) -> list[int]:
         """Label identifiers by what links connect, guards or none."""
-        return flooded(len(self.identifiers), ((one[0], other) for one in self.links for other in one[1:]))
+        pairs = ((one[0], other) for one in self.links for other in one[1:])
+        return flooded(len(self.identifiers), chain(pairs, self.once_linked))
 
     @cached_property
     def _parted(self) -> set[int]:

@@ -163,6 +163,12 @@ def pair_name(packed: bytes) -> PairName:
     return member, group
 
 
+def parse_correction(packed: bytes) -> tuple[int, bytes, bool]:
+    """Read a record of `c`: the time, the command's id, whether it holds."""
+    issued, command_id, holds = _unpacked(packed)
+    return issued, command_id, holds == 1
+
+
 def parse_fold(packed: bytes) -> Fold:
     """Read a record of `r`."""
     latest, ended, active = _unpacked(packed)

@@ -14,8 +14,9 @@ import msgspec
 from streams.events import Event, Membership, Participant, decode_event
 from streams.settings import Settings
 from streams.verify.canonical import canonical
+from streams.verify.commanded import Commanded
 from streams.verify.expected import Belonging, Counts, Entity, Expected, Link, Moment, Pair, Part, Seen
-from streams.verify.guards import crowded, labels, strongest
+from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
 from streams.verify.usable import Name, Usable
 
@@ -33,11 +34,13 @@ class UnreadableError(Exception):
     """An event that the pipeline must have sent to the dead letters."""
 
 
-def recompute(events: Iterable[bytes | None], settings: Settings) -> Expected:
-    """Say what the values of the event log's records say together. Order and repeats do not matter."""
+def recompute(events: Iterable[bytes | None], settings: Settings, commands: Iterable[tuple[bytes | None, int]] = ()) -> Expected:
+    """Say what the values of the event log's records say together, and commands with their timestamps. Order and repeats do not matter."""
     gathered = Gathered(settings)
     for value in events:
         gathered.add(value)
+    for value, written in commands:
+        gathered.commanded.add(value, written)
     return gathered.expected()
 
 
@@ -54,6 +57,11 @@ class Gathered:
         self._links: dict[tuple[int, ...], Link] = {}
         self._belongings: dict[Pair, Belonging] = {}
         self._participants: dict[bytes, Part | set[Part]] = {}
+        declaring: dict[str, list[str]] = {}
+        for name, entity in settings.entities.items():
+            for kind in entity.identifiers:
+                declaring.setdefault(kind, []).append(name)
+        self.commanded = Commanded(self._usable, declaring)
         self.counts = Counts()
 
     def add(self, value: bytes | None) -> None:
@@ -85,7 +93,17 @@ class Gathered:
         entities = self._entities(seen)
         memberships: dict[tuple[int, int], Belonging] = {}
         found = Expected(
-            self._usable, self._identifiers, seen, self._links, entities, self._belongings, memberships, self._participants, self.counts
+            self._usable,
+            self._identifiers,
+            seen,
+            self._links,
+            entities,
+            self._belongings,
+            memberships,
+            self._participants,
+            self.counts,
+            self.commanded,
+            self._once_linked(),
         )
         for (member, group), one in self._belongings.items():
             pair = found.owner(member), found.owner(group)
@@ -93,11 +111,30 @@ class Gathered:
                 memberships.setdefault(pair, Belonging(one.latest, one.ended, one.active)).join(one.latest, one.ended, one.active)
         return found
 
+    def _orders(self) -> Orders:
+        """Say what operators say of identifiers that were seen."""
+        known = {name.digest: number for number, name in enumerate(self._identifiers)}
+        said = {
+            kind: [(one, [known.get(name.digest, -1) for name in one.names]) for one in self.commanded.in_force(kind)] for kind in "bfl"
+        }
+        return Orders(
+            frozenset(numbers[0] for _, numbers in said["b"] if numbers[0] >= 0),
+            frozenset((numbers[0], numbers[1]) for _, numbers in said["f"] if min(numbers) >= 0),
+            {(numbers[0], numbers[1]): one.issued for one, numbers in said["l"] if min(numbers) >= 0},
+        )
+
+    def _once_linked(self) -> set[tuple[int, int]]:
+        """List the pairs of seen identifiers that a command ever linked."""
+        known = {name.digest: number for number, name in enumerate(self._identifiers)}
+        pairs = [[known.get(digest, -1) for digest in digests] for kind, digests in self.commanded.ever if kind == "l"]
+        return {(one, other) for one, other in pairs if min(one, other) >= 0}
+
     def _entities(self, seen: list[Seen]) -> dict[int, Entity]:
         """Sort identifiers into entities, oldest first, so that the first to come of each founds it."""
         names, links = self._identifiers, self._links
-        off = crowded(names, links, self._usable.hubs)
-        label = labels(names, links, off, self._usable)
+        orders = self._orders()
+        off = crowded(names, links, self._usable.hubs, orders.blocked) | orders.blocked
+        label = labels(names, links, off, self._usable, orders)
         entities: dict[int, Entity] = {}
         founders: dict[int, int] = {}
         for number in sorted(range(len(names)), key=lambda one: (seen[one].first[0], names[one].digest)):

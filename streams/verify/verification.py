@@ -33,8 +33,11 @@ async def verify(settings: Settings, *, wait_seconds: float = 30) -> Report:
     redis: Redis = Redis.from_url(settings.redis.url, health_check_interval=30)
     try:
         with _no_collecting():
-            async with TopicReader(settings, settings.topic("events")) as log:
-                return await _Verification(settings, redis, log).run(started, wait_seconds)
+            async with (
+                TopicReader(settings, settings.topic("events")) as log,
+                TopicReader(settings, settings.topic("commands")) as commands,
+            ):
+                return await _Verification(settings, redis, log, commands).run(started, wait_seconds)
     finally:
         await redis.aclose()
 
@@ -54,22 +57,26 @@ def _no_collecting() -> Iterator[None]:
 class _Verification:
     """One run."""
 
-    def __init__(self, settings: Settings, redis: Redis, log: TopicReader) -> None:
+    def __init__(self, settings: Settings, redis: Redis, log: TopicReader, commands: TopicReader) -> None:
         self._settings = settings
         self._redis = redis
         self._log = log
+        self._commands = commands
         self._gathered = Gathered(settings)
 
     async def run(self, started: float, wait_seconds: float) -> Report:
         ends, waiting = await self._settle(time.monotonic() + wait_seconds)
+        said = await self._commands.ends()
         dump = await read_dump(self._redis, self._settings.space)
         expected = self._gathered.expected()
         topics = Topics(expected, tombstones=self._settings.outputs.tombstones, recovered=int(dump.meta.get("recoveries", 0)) > 0)
         differences = [*self._truncated(), *await self._read_topics(topics)]
-        if not waiting and (await self._log.ends() != ends or await self._behind()):
-            waiting = ["events or changes arrived while this was read: verify again when nothing moves"]
+        if not waiting and (await self._log.ends() != ends or await self._commands.ends() != said or await self._behind()):
+            waiting = ["events, commands or changes arrived while this was read: verify again when nothing moves"]
         if dump.meta:
             differences += compare_frame(dump, self._settings, {one: (self._log.after_last[one], end) for one, end in ends.items()})
+            where = {one: (self._commands.after_last.get(one, 0), end) for one, end in said.items()}
+            differences += compare_frame(dump, self._settings, where, "commands")
             differences += compare_redis(expected, dump)
             differences += _rounds(dump, topics)
         else:
@@ -81,6 +88,7 @@ class _Verification:
         """Read the log to its end until Redis has applied and told all of it, or the time is over."""
         while True:
             ends = await self._log.read(lambda record: self._gathered.add(record.value))
+            await self._commands.read(lambda record: self._gathered.commanded.add(record.value, record.timestamp))
             behind = await self._behind()
             if (not behind and await self._log.ends() == ends) or time.monotonic() >= deadline:
                 return ends, behind
@@ -88,14 +96,17 @@ class _Verification:
 
     async def _behind(self) -> list[str]:
         """Say what the pipeline is behind with."""
-        applied = await read_positions(self._redis, self._settings.space)
-        found = [
-            f"{self._log.topic}, partition {partition}: {after - applied.get(partition, 0):,} offsets before {after} are not applied"
-            for partition, after in sorted(self._log.after_last.items())
-            if applied.get(partition, 0) < after
-        ]
+        found = [*await self._unapplied(self._log, "events"), *await self._unapplied(self._commands, "commands")]
         backlog = await read_backlog(self._redis, self._settings.space, self._settings.partitions)
         return [*found, f"{backlog:,} output keys, sweeps or cases are not told yet"] if backlog else found
+
+    async def _unapplied(self, reader: TopicReader, log: str) -> list[str]:
+        applied = await read_positions(self._redis, self._settings.space, log)
+        return [
+            f"{reader.topic}, partition {partition}: {after - applied.get(partition, 0):,} offsets before {after} are not applied"
+            for partition, after in sorted(reader.after_last.items())
+            if applied.get(partition, 0) < after
+        ]
 
     def _truncated(self) -> Iterator[Difference]:
         if not self._log.begins:
@@ -136,6 +147,7 @@ def _checked(expected: Expected, dump: Dump, topics: Topics) -> dict[str, int]:
         "without a usable identifier": expected.counts.without_identifier,
         "identifiers": len(expected.identifiers),
         "links": len(expected.links),
+        "commands": expected.commanded.read,
         "entities": len(expected.entities),
         "memberships": len(expected.memberships),
         "participants": len(expected.participants),

@@ -164,3 +164,17 @@ async def test_an_id_given_out_while_its_case_was_open_is_on_the_topic(resolver:
     assert {topics.survivor(one) for one in ids if one} == {
         document["entity_id"] for (topic, _), document in topics.living().items() if topic == "entities"
     }
+
+
+async def test_what_a_guard_refuses_is_told_once(resolver: Resolver) -> None:
+    topics = Topics()
+    await arrive(resolver, event("e1", "9:00", person("user_id:u1", "email:a")), event("e2", "9:05", person("user_id:u2", "email:a")))
+    await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    await arrive(resolver, event("e3", "9:10", person("user_id:u2", "email:a")), event("e4", "9:11", person("email:b", "email:a")))
+    await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    refused = [(one["event_id"], one["data"]) for one in topics.lines if one["kind"] == "merge.refused"]
+    ((event_id, data),) = refused
+    assert (event_id, data["guard"]) == ("e2", "limit")
+    assert sorted(data["identifiers"], key=lambda one: one["type"]) == [{"type": "email", "value": "a"}, {"type": "user_id", "value": "u2"}]

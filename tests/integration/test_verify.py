@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from uuid import uuid4
@@ -138,6 +139,46 @@ async def test_what_guards_keep_apart_is_what_the_events_say(redis_url: str, see
         assert any(b'"status":"split"' in (one.value or b"") for one in running.topics["entities"])
         assert dump.cases
         assert expected.off
+
+
+def random_commands(chance: Random, count: int, people: int) -> list[tuple[bytes, int]]:
+    """Write commands about some of the people, some taken back, some no commands at all."""
+    written = int(datetime(2024, 6, 1, tzinfo=UTC).timestamp() * 1000)
+    commands = [(b"{", written), (orjson.dumps({"command": "explode"}), written)]
+    for number in range(count):
+        word = chance.choice(["block", "block", "unblock", "forbid", "permit", "link", "unlink"])
+        known = [
+            *({"type": "user_id", "value": f"u{one}"} for one in chance.sample(range(people), 2)),
+            {"entity_type": "person", "type": "email", "value": f"P{chance.randrange(people)}@x.example"},
+            {"type": "anonymous_id", "value": f"a{chance.randrange(people)}"},
+            {"type": "shop_id", "value": "s1"},
+            {"type": "user_id", "value": "null"},
+        ]
+        named = chance.sample(known[: chance.choice([3, 4, 4, 4, 6])], 1 if "block" in word else 2)
+        issued = f"2024-{chance.choice(['05-01', '05-01', '05-02', '07-01'])}T10:00:00.000Z"
+        told = {"command_id": f"c{number}", "command": word, "identifiers": named, "issued_at": issued, "actor": "me"}
+        commands.append((orjson.dumps(told), written))
+    chance.shuffle(commands)
+    return commands
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_operators_say_is_what_becomes_of_it(redis_url: str, seed: int) -> None:
+    chance = Random(seed)
+    entities = GUARDED if seed % 2 else None
+    settings, events, commands = settings_for(redis_url, entities=entities), random_events(chance, 120, 25), random_commands(chance, 30, 25)
+    async with pipeline(settings, 2) as running, Redis.from_url(redis_url) as redis:
+        await running.command(0, 0, commands[:8])
+        await running.run([events[:70]], chance)
+        await running.command(0, 8, commands[8:])
+        await running.apply(0, 70, events[70:])
+        await running.drain()
+        expected, dump = recompute(events, settings, commands), await read_dump(redis, settings.space)
+        assert compare_redis(expected, dump) == []
+        assert [*compare_frame(dump, settings, {0: (30, 32)}, "commands")] == []
+        assert compare_topics(expected, running.topics, PARTITIONS) == []
+        assert {kind for kind in "bfl" if expected.commanded.in_force(kind)} == set("bfl")
+        assert 0 < expected.commanded.refused < expected.commanded.read
 
 
 async def test_what_is_lost_from_redis_is_found(redis_url: str) -> None:

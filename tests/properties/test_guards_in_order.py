@@ -1,4 +1,4 @@
-"""Guards in any order: where limits, hubs and sizes break, the graph still ends as the specification says."""
+"""Guards and corrections in any order: whatever breaks, is blocked, forbidden or linked, the graph ends as the specification says."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolvers.correction import Correction, CorrectionBatch, Kind
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds
+from resolvers.sighting import Position
 from streams.events import Event
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings
 from tests.histories import KEY, Documents, batch, documents, written
@@ -52,21 +55,58 @@ def rules_of(guards: Guards) -> Rules:
     return Rules.from_settings(settings, KEY)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A correction, before rules make its identifiers usable."""
+
+    number: int
+    kind: Kind
+    holds: bool
+    identifiers: tuple[tuple[str, str, str], ...]
+    issued_at: int
+
+    def under(self, rules: Rules) -> Correction:
+        """Make the correction."""
+        found = [rules.usable(*one) for one in self.identifiers]
+        usable = tuple(one for one in found if one is not None)
+        assert len(usable) == len(found)
+        return Correction(f"c{self.number}", self.kind, self.holds, usable, self.issued_at)
+
+
+named = st.sampled_from(
+    [
+        *(("person", "user_id", f"u{n}") for n in range(6)),
+        *(("person", "device", f"d{n}") for n in range(7)),
+        *(("person", "email", f"{name}@x.example") for name in ("ann", "bob", "cy", "shared")),
+    ]
+)
+groups = st.sampled_from([*(("group", "shop", f"s{n}") for n in range(4)), *(("group", "domain", f"{n}.example") for n in "abc")])
+pairs = st.tuples(named, named) | st.tuples(groups, groups)
+corrections = st.builds(
+    Said, st.integers(0, 9), st.just(Kind.BLOCK), st.booleans(), (named | groups).map(lambda one: (one,)), st.integers(1, 4)
+) | st.builds(
+    Said,
+    st.integers(0, 9),
+    st.sampled_from([Kind.FORBID, Kind.LINK]),
+    st.booleans(),
+    pairs.filter(lambda pair: pair[0] != pair[1]),
+    st.integers(1, 4),
+)
 guards = st.tuples(st.sampled_from([1, 2, None]), st.integers(1, 3), st.sampled_from([2, 4, 1_000]))
 bounds = st.builds(Bounds, inline=st.sampled_from([1, 2, 64]), listed=st.sampled_from([1, 3, 1_000]), patience=st.just(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One way in which events arrive, and what is done between their batches: (sweep, settle, rounds)."""
+    """One way in which events and corrections arrive, and what is done between their batches: (sweep, settle, rounds)."""
 
-    batches: list[list[Event]]
+    batches: list[list[Event | Said]]
     between: list[tuple[int, int, int]]
 
 
 @st.composite
-def arrivals(draw: st.DrawFn, history: list[Event]) -> Arrival:
-    """Draw a way for these events to arrive."""
+def arrivals(draw: st.DrawFn, history: list[Event | Said]) -> Arrival:
+    """Draw a way for these to arrive."""
     repeats = draw(st.lists(st.sampled_from(history), max_size=4))
     order = draw(st.permutations([*history, *repeats]))
     cuts = sorted(draw(st.sets(st.integers(1, len(order)), max_size=6)))
@@ -79,7 +119,10 @@ def arrivals(draw: st.DrawFn, history: list[Event]) -> Arrival:
 @st.composite
 def twice(draw: st.DrawFn) -> tuple[Guards, Arrival, Arrival]:
     """Draw one history and two ways for it to arrive."""
-    history = draw(st.lists(events, min_size=1, max_size=14))
+    history: list[Event | Said] = [
+        *draw(st.lists(events, min_size=1, max_size=14)),
+        *draw(st.lists(corrections, max_size=5, unique_by=lambda one: one.number)),
+    ]
     return draw(guards), draw(arrivals(history)), draw(arrivals(history))
 
 
@@ -91,11 +134,16 @@ def runner() -> Iterator[asyncio.Runner]:
 
 async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Documents, Topics, set[str]]:
     """Apply an arrival, publishing, sweeping and settling a little on the way, and everything at the end."""
-    topics, offset, issued = Topics(), 0, set()
+    topics, offset, said, issued = Topics(), 0, 0, set()
     for chunk, (sweep, settle, rounds) in zip(arrival.batches, arrival.between, strict=True):
-        applied = await resolver.apply(batch(chunk, offset, rules=rules))
+        seen = [one for one in chunk if isinstance(one, Event)]
+        applied = await resolver.apply(batch(seen, offset, rules=rules))
         issued |= {entity_id for ids in applied.entity_ids for entity_id in ids if entity_id}
-        offset += len(chunk)
+        offset += len(seen)
+        spoken = tuple(one.under(rules) for one in chunk if isinstance(one, Said))
+        end = Position(said + len(spoken), 1)
+        await resolver.correct(CorrectionBatch("commands", 0, said, end, spoken))
+        said = end.offset
         if sweep:
             await resolver.sweep(sweep)
         for _ in range(settle):
@@ -133,3 +181,45 @@ def test_memory_and_redis_keep_the_same_apart_in_any_order(
     assert written(memory) == written(redis)
     check_told(memory, told_memory, bound.listed)
     check_told(redis, told_redis, bound.listed)
+
+
+def without(history: list[Event | Said], blocked: tuple[str, str, str], rules: Rules) -> list[Event | Said]:
+    """Take every mention of an identifier out of events, and commands that name it too."""
+    usable = rules.usable(*blocked)
+    found: list[Event | Said] = []
+    for one in history:
+        if isinstance(one, Said):
+            if usable not in one.under(rules).identifiers:
+                found.append(one)
+            continue
+        people = [
+            msgspec.structs.replace(
+                person, identifiers=[each for each in person.identifiers if rules.usable(person.entity, each.type, each.value) != usable]
+            )
+            for person in one.participants
+        ]
+        found.append(msgspec.structs.replace(one, participants=people))
+    return found
+
+
+@depth(150)
+@given(
+    st.lists(events, min_size=1, max_size=10), st.lists(corrections, max_size=4, unique_by=lambda one: one.number), named, guards, st.data()
+)
+def test_a_block_gives_what_would_be_without_the_identifier_and_its_end_brings_the_merge_back(
+    redis_url: str,
+    runner: asyncio.Runner,
+    seen: list[Event],
+    said: list[Said],
+    blocked: tuple[str, str, str],
+    drawn: Guards,
+    data: st.DataObject,
+) -> None:
+    rules = rules_of(drawn)
+    history: list[Event | Said] = [*seen, *(one for one in said if one.kind is not Kind.BLOCK or one.identifiers != (blocked,))]
+    block, unblock = (Said(90 + at, Kind.BLOCK, holds, (blocked,), at) for at, holds in ((8, True), (9, False)))
+    ways = (history, [*history, block, unblock], [*history, block], without(history, blocked, rules))
+    arrived = [data.draw(arrivals(way)) for way in ways if way]
+    found = [runner.run(in_redis(redis_url, rules, way, Bounds(inline=2, patience=0)))[0] for way in arrived]
+    assert written(found[0]) == written(found[1])
+    assert written(found[2]) == written(found[3] if len(found) > 3 else {})

@@ -1,23 +1,68 @@
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 import pytest
 
-from streams.commands import refused
+from resolvers.correction import Kind
+from resolvers.errors import Rejected
+from streams.command import Command, Named, read_correction, write_command
+from tests.histories import RULES
+
+WRITTEN = 1_714_557_600_000
+"""2024-05-01T10:00:00Z."""
+
+
+def command(word: str = "block", *identifiers: dict[str, str], **fields: object) -> bytes:
+    named = list(identifiers) or [{"type": "email", "value": "Ann@X.example"}]
+    return orjson.dumps({"command_id": "c1", "command": word, "identifiers": named, "issued_at": "2024-05-01T09:00:00.000Z", **fields})
+
+
+U1, U2, DOMAIN = ({"type": "user_id", "value": "u1"}, {"type": "user_id", "value": "u2"}, {"type": "domain", "value": "x.example"})
+
+
+def test_a_command_names_its_subject_by_normalised_identifiers() -> None:
+    found = read_correction(RULES, command(), WRITTEN)
+    assert (found.kind, found.holds, found.issued_at) == (Kind.BLOCK, True, WRITTEN - 3_600_000)
+    assert str(found.identifiers[0].identifier) == "person:email:ann@x.example"
+
+
+def test_a_pair_has_no_order() -> None:
+    one, other = (read_correction(RULES, command("forbid", *pair), WRITTEN) for pair in ((U1, U2), (U2, U1)))
+    assert one.subject == other.subject
+    assert read_correction(RULES, command("permit", U2, U1), WRITTEN).subject == one.subject
+    assert read_correction(RULES, command("link", U2, U1), WRITTEN).subject != one.subject
+
+
+def test_a_command_that_was_written_is_read() -> None:
+    written = write_command(
+        Command(command_id="c1", command="block", identifiers=[Named("email", "a@x")], issued_at="2024-05-01T09:00:00Z")
+    )
+    assert read_correction(RULES, written, WRITTEN).command_id == "c1"
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (b'{"command_id": "c1", "command": "block"}', "command 'block' is not available in this version"),
-        (b'{"command": "explode"}', "'explode' is not a command; there are block, unblock, forbid, permit, link, unlink, erase"),
-        (b'{"command": 7}', "the record is not a command: it must be a JSON object whose `command` is a word"),
-        (b"[]", "the record is not a command: it must be a JSON object whose `command` is a word"),
-        (None, "the record has no value; a command is a JSON object with command_id, command and identifiers"),
+        (None, "the record has no value; a command is a JSON object with command_id, command, identifiers and issued_at"),
+        (b"{block", "the record is not a command: JSON is malformed: "),
+        (b"[]", "the record is not a command: Expected `object`, got `array`"),
+        (command(command=7), "the record is not a command: Expected `str`, got `int` - at `$.command`"),
+        (command("explode"), "'explode' is not a command; there are block, unblock, forbid, permit, link, unlink"),
+        (command(command_id=""), "a command needs a command_id of at most 1,000 characters"),
+        (command("block", U1, U2), "block names one identifier, not 2"),
+        (command("forbid", U1), "forbid names two identifiers, not 1"),
+        (command("forbid", U1, U1), "forbid names the same identifier twice"),
+        (command("link", U1, DOMAIN), "link names identifiers of two entity types; only those of one can be one entity"),
+        (command("block", {"type": "shoe_size", "value": "43"}), "'shoe_size' is no identifier type of the settings"),
+        (command("block", {"type": "email", "value": "x", "entity_type": "group"}), "'group:email' is no identifier type of the settings"),
+        (command("block", {"type": "email", "value": "null"}), "an identifier of type email connects nothing as it is"),
+        (command(issued_at="yesterday"), "issued_at 'yesterday' is not an RFC 3339 time"),
+        (command(issued_at="2024-05-02T10:00:00.001Z"), "issued_at 2024-05-02T10:00:00.001Z is more than a day after it was written"),
     ],
 )
-def test_every_command_is_refused_with_its_own_reason(value: bytes | None, reason: str) -> None:
-    assert str(refused(value)) == reason
-
-
-def test_what_is_not_json_is_refused_with_the_place_of_the_mistake() -> None:
-    assert str(refused(b"{block")).startswith("the record is not a command: ")
+def test_what_is_no_command_is_rejected_with_its_reason(value: Any, reason: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        read_correction(RULES, value, WRITTEN)
+    assert str(rejected.value).startswith(reason)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from random import Random
 from typing import Any
 
 import orjson
 
+from resolvers.correction import CorrectionBatch
 from resolvers.errors import Rejected
 from resolvers.port import Resolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Position
+from streams.command import read_correction
 from streams.participants import participant_records
 from streams.publish import by_topic, encode_round
 from streams.resolve import read_event
@@ -62,6 +65,14 @@ class Pipeline:
                 key = record.key or b""
                 self.write("participants", sum(key) % self.settings.partitions, key, record.value)
 
+    async def command(self, partition: int, start: int, values: Sequence[tuple[bytes, int]]) -> None:
+        """Take commands in, each with its timestamp."""
+        read = []
+        for value, written in values:
+            with suppress(Rejected):
+                read.append(read_correction(self.rules, value, written))
+        await self.resolver.correct(CorrectionBatch("commands", partition, start, Position(start + len(values), 0), tuple(read)))
+
     async def publish(self, limit: int, rounds: int) -> bool:
         told = False
         for shard in range(self.settings.partitions):
@@ -79,8 +90,10 @@ class Pipeline:
         return told
 
     async def drain(self) -> None:
-        while await self.resolver.settle() or await self.resolver.sweep(50) or await self.publish(limit=1000, rounds=100):
-            pass
+        while not (await self.resolver.backlog()).empty:
+            await self.resolver.settle()
+            await self.resolver.sweep(50)
+            await self.publish(limit=1000, rounds=100)
 
     def write(self, word: str, partition: int, key: bytes, value: bytes | None) -> None:
         offset = self.offsets[word, partition] = self.offsets.get((word, partition), -1) + 1

@@ -1,0 +1,108 @@
+-- Take in a batch of corrections of one partition of one log.
+--
+-- KEYS[1]  the space's base key
+-- ARGV[1]  log and partition        ARGV[2]  offset at which the batch starts        ARGV[3]  the position after it, `offset:checksum`
+-- ARGV[4]  msgpack {{'b' block | 'f' forbid | 'l' link, {digest, ...} in order, issued ms, command id, 1 if it holds | 0}, ...}
+-- ARGV[5]  guards, as for `apply`        ARGV[6]  mark of the call that this one comes after        ARGV[7]  mark of this call
+-- REPLY    {'OK'} | {'GAP', stored offset} | {'LOST'}
+--
+-- Cost     O(corrections, and the pairs that name the same identifiers); what follows is walked over and settled
+-- Keeps    Of each subject the latest by (issued, command id) stands, whatever came first. What is said of an identifier is kept
+--          whether or not it was seen yet.
+
+if lost() then return { 'LOST' } end
+buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
+buckets, shards = tonumber(buckets), tonumber(shards)
+local stored = gap()
+if stored then return { 'GAP', stored } end
+read_unread()
+read_guards(ARGV[5])
+
+local said, stand = {}, {}
+
+local function flags_of(digest)
+  said[digest] = said[digest] or { flags = said_of(digest), digest = digest }
+  return said[digest]
+end
+
+local function attached(digest)
+  local n = node_of(digest)
+  return n and not has(n, DETACHED) and part(find(n)) or nil
+end
+
+-- Say a thing of an identifier, whether it was seen or not; or take it back.
+local function flag(digest, what, holds)
+  local change = holds and raise or lower
+  change(flags_of(digest), what)
+  local n = node_of(digest)
+  if n then change(n, what) end
+end
+
+local function put_both_in_case(one, other)
+  local p, q = attached(one), attached(other)
+  if p and q then put_in_case({ p, q }, true) end
+end
+
+local function block(digests, holds)
+  local n = node_of(digests[1])
+  if n and holds and not has(n, BLOCKED) then turn_off(n, BLOCKED) end
+  flag(digests[1], BLOCKED, holds)
+  if not n then return end
+  if not holds then turn_on(n) end
+  walks[n.id] = true -- also for hubs that are judged by whom they met
+end
+
+local function forbid(digests, holds)
+  local one, other = unpack(digests)
+  for _, way in ipairs({ { one, other }, { other, one } }) do
+    local key = BASE .. ':f:' .. way[1]
+    redis.call(holds and 'SADD' or 'SREM', key, way[2])
+    flag(way[1], FORBIDS, redis.call('EXISTS', key) == 1)
+    local p = attached(way[1])
+    if p and holds then raise(p, TOUCHED) end
+  end
+  local p, q = attached(one), attached(other)
+  if p and q and (p == q or (p.case ~= 0 and p.case == q.case)) then put_both_in_case(one, other) end
+end
+
+local function join(digests, holds, issued)
+  local one, other = unpack(digests)
+  for _, way in ipairs({ { one, other }, { other, one } }) do
+    local key = BASE .. ':j:' .. way[1]
+    if holds then redis.call('HSET', key, way[2], string.format('%d', issued)) else redis.call('HDEL', key, way[2]) end
+    flag(way[1], LINKED, redis.call('EXISTS', key) == 1)
+  end
+  put_both_in_case(one, other)
+end
+
+local by_kind = { b = block, f = forbid, l = join }
+
+local function later(one, other) -- {issued, command id}
+  if one[1] ~= other[1] then return one[1] > other[1] end
+  return bytes_less(other[2], one[2])
+end
+
+for _, c in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local kind, digests, issued, holds = c[1], c[2], c[3], c[5] == 1
+  local subject = kind .. table.concat(digests)
+  local key = bucket('c', digests[1])
+  local raw = stand[subject] and stand[subject].packed or redis.call('HGET', key, subject)
+  local had = raw and cmsgpack.unpack(raw)
+  if not had or later({ issued, c[4] }, had) then
+    stand[subject] = { key = key, packed = cmsgpack.pack({ issued, c[4], c[5] }) }
+    if (had and had[3] == 1 or false) ~= holds or (kind == 'l' and holds) then by_kind[kind](digests, holds, issued) end
+  end
+end
+
+for subject, one in pairs(stand) do put(one.key, subject, one.packed) end
+local blocked = 0 -- more, or fewer, than before
+for digest, one in pairs(said) do
+  blocked = blocked + bit.band(one.flags, BLOCKED) - bit.band(said_of(digest), BLOCKED)
+  if one.flags ~= 0 then put(bucket('x', digest), digest, string.char(one.flags)) else redis.call('HDEL', bucket('x', digest), digest) end
+end
+if next(stand) then redis.call('HSET', META, 'corrected', 1) end
+if blocked ~= 0 then redis.call('HINCRBY', META, 'blocked', blocked) end
+flush()
+write_walks()
+go_on()
+return { 'OK' }

@@ -1,0 +1,111 @@
+"""The command: what an operator says against the evidence, as it lies on the commands topic.
+
+Invariant: reading is strict and a pure function of the record and the settings; whatever is no command, or could not have its
+effect, is rejected with the reason. Neighbours: `commands` has the graph take it in, `resolvers.correction` says what it means.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from resolvers.correction import Correction, Kind
+from resolvers.errors import Rejected
+from resolvers.instant import read_instant, write_instant
+from resolvers.rules import Rules
+from resolvers.sighting import Usable
+
+COMMANDS: dict[str, tuple[Kind, bool]] = {
+    "block": (Kind.BLOCK, True),
+    "unblock": (Kind.BLOCK, False),
+    "forbid": (Kind.FORBID, True),
+    "permit": (Kind.FORBID, False),
+    "link": (Kind.LINK, True),
+    "unlink": (Kind.LINK, False),
+}
+"""The words a command may be: what each is about, and whether it says the thing or takes it back."""
+
+AHEAD_MS = 86_400_000
+"""A command issued more than a day after it was written would stand against all that follow: a wrong clock."""
+
+MOST_TEXT = 1_000
+
+
+class Named(msgspec.Struct, frozen=True):
+    """An identifier as an operator writes it. Without an entity type the first that declares the type is meant."""
+
+    type: str
+    value: str
+    entity_type: str = ""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command. `actor` and `reason` are for people; they influence nothing."""
+
+    command_id: str
+    command: str
+    identifiers: list[Named]
+    issued_at: str
+    actor: str = ""
+    reason: str = ""
+
+
+_decode = msgspec.json.Decoder(Command).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def write_command(command: Command) -> bytes:
+    """Write a command as it lies on the topic."""
+    return _encode(command)
+
+
+def read_correction(rules: Rules, value: bytes | None, written_ms: int) -> Correction:
+    """Read a record of the commands topic; `written_ms` is its timestamp in epoch milliseconds. Raises Rejected."""
+    if value is None:
+        raise Rejected("the record has no value; a command is a JSON object with command_id, command, identifiers and issued_at")
+    try:
+        command = _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected(f"the record is not a command: {error}") from error
+    return correction_of(rules, command, written_ms)
+
+
+def correction_of(rules: Rules, command: Command, written_ms: int) -> Correction:
+    """Say what a command means for the graph. Raises Rejected."""
+    if command.command not in COMMANDS:
+        raise Rejected(f"{command.command[:100]!r} is not a command; there are {', '.join(COMMANDS)}")
+    if not 0 < len(command.command_id) <= MOST_TEXT:
+        raise Rejected(f"a command needs a command_id of at most {MOST_TEXT:,} characters")
+    kind, holds = COMMANDS[command.command]
+    wanted = 1 if kind is Kind.BLOCK else 2
+    if len(command.identifiers) != wanted:
+        raise Rejected(f"{command.command} names {'one identifier' if wanted == 1 else 'two identifiers'}, not {len(command.identifiers)}")
+    usable = tuple(_usable(rules, one) for one in command.identifiers)
+    if len({one.identifier.entity_type for one in usable}) > 1:
+        raise Rejected(f"{command.command} names identifiers of two entity types; only those of one can be one entity")
+    if len({one.digest for one in usable}) < wanted:
+        raise Rejected(f"{command.command} names the same identifier twice")
+    return Correction(command.command_id, kind, holds, usable, _issued(command, written_ms))
+
+
+def _issued(command: Command, written_ms: int) -> int:
+    try:
+        issued = read_instant(command.issued_at)
+    except ValueError as error:
+        raise Rejected(f"issued_at {command.issued_at[:100]!r} is not an RFC 3339 time: {error}") from error
+    if issued > written_ms + AHEAD_MS:
+        raise Rejected(f"issued_at {command.issued_at[:100]} is more than a day after it was written, at {write_instant(written_ms)}")
+    return issued
+
+
+def _usable(rules: Rules, named: Named) -> Usable:
+    declaring = [entity for entity, rule in rules.entities.items() if named.type in rule.identifiers]
+    entity_type = named.entity_type or (declaring[0] if declaring else "")
+    if entity_type not in declaring:
+        what = f"{named.entity_type}:{named.type}" if named.entity_type else named.type
+        raise Rejected(f"{what[:100]!r} is no identifier type of the settings")
+    found = rules.usable(entity_type, named.type, named.value)
+    if found is None:
+        raise Rejected(
+            f"an identifier of type {named.type} connects nothing as it is: its value is blank, too long or blocked by the settings"
+        )
+    return found

@@ -1,0 +1,126 @@
+"""Corrections: what every resolver makes of what operators say, whatever came first."""
+
+from __future__ import annotations
+
+from resolvers.correction import Correction, CorrectionBatch, Kind
+from resolvers.errors import PositionGap
+from resolvers.identifier import Identifier, entity_id, identifier_digest
+from resolvers.port import Resolver
+from resolvers.sighting import Position, Usable
+from resolvers.standing import Standing
+from streams.events import Event
+from tests.contracts.test_resolver_guards import SHARDS, parts
+from tests.histories import KEY, RULES, apply, documents, event, person
+from tests.telling import Topics, check_told, drain
+
+
+def usable(named: str) -> Usable:
+    kind, value = named.split(":")
+    found = RULES.usable("person", kind, value)
+    assert found is not None
+    return found
+
+
+async def say(resolver: Resolver, kind: Kind, *named: str, holds: bool = True, at: int = 1, command_id: str = "c") -> None:
+    """Send one correction."""
+    position = await resolver.position("commands", 0)
+    correction = Correction(command_id, kind, holds, tuple(map(usable, named)), at)
+    await resolver.correct(CorrectionBatch("commands", 0, position.offset, Position(position.offset + 1, 1), (correction,)))
+
+
+JOINED: list[Event] = [
+    event("e1", "9:00", person("user_id:u1", "email:front@desk.example", traits={"name": "Ann"})),
+    event("e2", "9:05", person("user_id:u2", "email:front@desk.example", traits={"name": "Bob"})),
+]
+ONE = {frozenset({"user_id:u1", "user_id:u2", "email:front@desk.example"})}
+TWO = {frozenset({"user_id:u1"}), frozenset({"user_id:u2"})}
+
+
+async def test_a_block_splits_and_its_end_joins_again(resolver: Resolver) -> None:
+    await apply(resolver, *JOINED)
+    assert await parts(resolver) == ONE
+    await say(resolver, Kind.BLOCK, "email:front@desk.example")
+    assert await parts(resolver) == TWO
+    assert await resolver.identifier(Identifier("person", "email", "front@desk.example")) is None
+    await say(resolver, Kind.BLOCK, "email:front@desk.example", holds=False, at=2)
+    assert await parts(resolver) == ONE
+
+
+async def test_a_block_may_come_before_what_it_names(resolver: Resolver) -> None:
+    await say(resolver, Kind.BLOCK, "email:front@desk.example")
+    await apply(resolver, *JOINED)
+    assert await parts(resolver) == TWO
+
+
+async def test_the_latest_of_a_subject_stands_whatever_came_first(resolver: Resolver) -> None:
+    await apply(resolver, *JOINED)
+    await say(resolver, Kind.BLOCK, "email:front@desk.example", holds=False, at=5)
+    await say(resolver, Kind.BLOCK, "email:front@desk.example", at=4)
+    assert await parts(resolver) == ONE
+    await say(resolver, Kind.BLOCK, "email:front@desk.example", at=5, command_id="d")
+    assert await parts(resolver) == TWO
+
+
+async def test_a_forbidden_pair_is_never_one(resolver: Resolver) -> None:
+    await apply(resolver, *JOINED)
+    await say(resolver, Kind.FORBID, "user_id:u2", "user_id:u1")
+    assert await parts(resolver) == {frozenset({"user_id:u1", "email:front@desk.example"}), frozenset({"user_id:u2"})}
+    await say(resolver, Kind.FORBID, "user_id:u1", "user_id:u2", holds=False, at=2)
+    assert await parts(resolver) == ONE
+
+
+async def test_a_link_joins_what_was_seen_and_what_will_be(resolver: Resolver) -> None:
+    await apply(resolver, event("e1", "9:00", person("user_id:u1")))
+    await say(resolver, Kind.LINK, "user_id:u1", "device:d")
+    assert await parts(resolver) == {frozenset({"user_id:u1"})}
+    await apply(resolver, event("e2", "9:05", person("device:d")))
+    assert await parts(resolver) == {frozenset({"user_id:u1", "device:d"})}
+    await say(resolver, Kind.LINK, "user_id:u1", "device:d", holds=False, at=2)
+    assert await parts(resolver) == {frozenset({"user_id:u1"}), frozenset({"device:d"})}
+
+
+async def test_a_hub_whose_owners_are_blocked_connects_again(resolver: Resolver) -> None:
+    await apply(resolver, *(event(f"e{n}", f"9:0{n}", person(f"user_id:u{n}", "device:shop")) for n in range(6)))
+    assert len(await parts(resolver)) == 6
+    await say(resolver, Kind.BLOCK, "user_id:u5")
+    assert await parts(resolver) == {frozenset({"device:shop", *(f"user_id:u{n}" for n in range(5))})}
+
+
+async def test_a_batch_out_of_turn_is_refused(resolver: Resolver) -> None:
+    await say(resolver, Kind.BLOCK, "user_id:u1")
+    try:
+        await resolver.correct(CorrectionBatch("commands", 0, 7, Position(8, 1), ()))
+    except PositionGap:
+        return
+    raise AssertionError("it was taken in")
+
+
+async def test_the_topics_and_the_timeline_follow(resolver: Resolver) -> None:
+    topics = Topics()
+    await apply(resolver, *JOINED)
+    await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    await say(resolver, Kind.BLOCK, "email:front@desk.example")
+    found = await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    check_told(found, topics, 1_000)
+    assert ("identifiers", "person:email:front@desk.example") not in topics.documents
+    traits = {document["traits"]["name"] for (topic, _), document in topics.living().items() if topic == "entities"}
+    assert traits == {"Ann", "Bob"}
+    assert "entity.split" in {one["kind"] for one in topics.lines}
+    founder = entity_id("per", identifier_digest(KEY, Identifier("person", "email", "front@desk.example")))
+    known = await resolver.entity(founder)
+    assert known is not None
+    assert known["status"] == "split"
+
+
+async def test_an_identifiers_standing_is_told(resolver: Resolver) -> None:
+    front = Identifier("person", "email", "front@desk.example")
+    assert await resolver.standing(front) == Standing()
+    await apply(resolver, *JOINED)
+    await say(resolver, Kind.FORBID, "email:front@desk.example", "user_id:u2")
+    await say(resolver, Kind.LINK, "email:front@desk.example", "user_id:u1", at=77)
+    one, two = (Identifier("person", "user_id", value) for value in ("u1", "u2"))
+    assert await resolver.standing(front) == Standing(known=True, forbidden=(two,), linked=((one, 77),))
+    await say(resolver, Kind.BLOCK, "email:front@desk.example")
+    assert (await resolver.standing(front)).off

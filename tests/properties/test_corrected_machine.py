@@ -1,0 +1,106 @@
+"""The machine with guards that break all the time and an operator who corrects: memory and Redis side by side."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from resolvers.correction import CorrectionBatch
+from resolvers.identifier import founder_of
+from resolvers.memory import MemoryResolver
+from resolvers.redis_graph import RedisResolver
+from resolvers.rules import Rules
+from resolvers.scripts import Bounds
+from resolvers.sighting import Position
+from streams.events import Event
+from tests.histories import batch, written
+from tests.properties.depth import depth
+from tests.properties.test_guards_in_order import Guards, Said, corrections, guards, rules_of
+from tests.properties.test_resolver_machine import SHARDS, Machine, _all, digest_of
+from tests.telling import check_told, drain
+
+
+class Corrected(Machine):
+    """While cases are open Redis says what was before; whenever none is, both must say the same."""
+
+    _rules: Rules
+
+    @initialize(inline=st.sampled_from([1, 2, 64]), listed=st.sampled_from([1, 4, 1_000]), drawn=guards)
+    def open(self, inline: int, listed: int, drawn: Guards) -> None:
+        self._rules = rules_of(drawn)
+        self._bounds = Bounds(inline, listed, patience=0)
+        self._memory = MemoryResolver(self._rules, SHARDS, listed)
+        self._redis = self._opened()
+        self._said: list[Said] = []
+        self._spoken = 0
+
+    def _opened(self) -> RedisResolver:
+        resolver = RedisResolver(self._url, self._rules, self._space, SHARDS, 16, self._bounds)
+        self._run(resolver.open())
+        return resolver
+
+    def _apply(self, seen: list[Event], partition: int) -> None:
+        arriving = batch(seen, self._ends[partition], partition, self._rules)
+        memory, redis = self._run(self._memory.apply(arriving)), self._run(self._redis.apply(arriving))
+        assert [len(ids) for ids in memory.entity_ids] == [len(ids) for ids in redis.entity_ids]
+        self._ends[partition] += len(seen)
+        self._issue(redis)
+
+    @rule(said=st.lists(corrections, min_size=1, max_size=3))
+    def an_operator_speaks(self, said: list[Said]) -> None:
+        end = Position(self._spoken + len(said), 1)
+        arriving = CorrectionBatch("commands", 0, self._spoken, end, tuple(one.under(self._rules) for one in said))
+        for resolver, _ in self._both():
+            self._run(resolver.correct(arriving))
+        self._spoken = end.offset
+        self._said += said
+
+    @precondition(lambda self: self._said)
+    @rule(data=st.data())
+    def the_same_is_said_again(self, data: st.DataObject) -> None:
+        self.an_operator_speaks(data.draw(st.lists(st.sampled_from(self._said), min_size=1, max_size=3)))
+
+    @rule()
+    def settle(self) -> None:
+        self._run(self._redis.settle())
+
+    @rule()
+    def drain(self) -> None:
+        for resolver, topics in self._both():
+            self._run(drain(resolver, topics, SHARDS))
+        memory, redis = self._topics["memory"], self._topics["redis"]
+        check_told(self._run(_all(self._redis)), redis, self._bounds.listed)
+        assert written(memory.living()) == written(redis.living())
+        assert self._issued <= redis.survivors().keys()
+
+    def _settled(self) -> bool:
+        left = self._run(self._redis.backlog())
+        return not (left.cases or left.sweeps)
+
+    @invariant()
+    def both_say_the_same(self) -> None:
+        if self._settled():
+            assert written(self._run(_all(self._memory))) == written(self._run(_all(self._redis)))
+
+    @invariant()
+    def every_id_ever_issued_leads_to_the_entity_of_its_founding_identifier(self) -> None:
+        if not self._settled():
+            return
+        known = [one for (topic, _), one in self._run(_all(self._redis)).items() if topic == "identifiers"]
+        living_in = {digest_of(one): one["entity_id"] for one in known}
+        for entity_id in self._issued | {key for topic, key in self._topics["redis"].documents if topic == "entities"}:
+            redis = self._run(self._redis.entity(entity_id))
+            assert redis is not None
+            founding = living_in.get(founder_of(entity_id))
+            if founding is None:
+                assert redis["status"] == "split"
+            else:
+                assert redis.get("merged_into", redis["entity_id"]) == founding
+
+
+def test_memory_and_redis_answer_alike_under_guards_and_corrections(redis_url: str) -> None:
+    class Here(Corrected):
+        def __init__(self) -> None:
+            super().__init__(redis_url)
+
+    run_state_machine_as_test(Here, settings=depth(100))
