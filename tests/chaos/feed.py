@@ -1,4 +1,4 @@
-"""The feed: writes a stream's records to the raw topic at a steady rate, and remembers which Kafka acknowledged.
+"""The feed: writes a stream's records to the raw topic at a steady rate, now and then a command, and remembers which Kafka acknowledged.
 
 Invariant: a record is remembered once Kafka has acknowledged it, and none is given up while the feed runs, so what
 is remembered is what must be accounted for. Neighbours: `rounds` runs it, `judge` is given what it remembers.
@@ -21,6 +21,9 @@ from tests.chaos.stream import Stream
 
 RECORDS_PER_SECOND = 300
 LONGEST_PAUSE_SECONDS = 0.4
+COMMANDING = 0.25
+"""Of the bursts, so many are followed by an operator's commands."""
+
 PATIENCE_SECONDS = 120.0
 
 
@@ -30,6 +33,7 @@ class Feed:
     def __init__(self, settings: Settings, stream: Stream, sender: Sender) -> None:
         self.sent: list[bytes] = []
         self._raw = settings.sources["crowd"].topic
+        self._commands = settings.topic("commands")
         self._stream = stream
         self._sender = sender
 
@@ -57,6 +61,9 @@ class Feed:
         while not stopping.is_set():
             pause = pick.uniform(0, LONGEST_PAUSE_SECONDS)
             await self._write(self._stream.next(max(1, round(pause * RECORDS_PER_SECOND))))
+            if pick.random() < COMMANDING:
+                said = self._stream.commands(pick.randint(1, 3))
+                await send_all(self._sender, [Outgoing(self._commands, key, value) for key, value in said])
             await asyncio.sleep(pause)
 
     async def _write(self, values: list[bytes]) -> None:

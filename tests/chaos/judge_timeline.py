@@ -56,19 +56,25 @@ class Merges:
     """Merges that were told twice with the same content.
 
     That is right where the one that was absorbed had become the founder again in between, for which it must have
-    absorbed another: late events can move the founder to and fro within a round. So a repeat counts as wrong only if
-    an id was absorbed more often than it can have been free.
+    absorbed another: late events can move the founder to and fro within a round; or where guards or an operator had set it free. So
+    a repeat counts as wrong only if an id was absorbed more often than it can have been free.
     """
 
     def __init__(self) -> None:
         self._told: set[tuple[str, bytes]] = set()
         self._absorbed: Counter[str] = Counter()
         self._absorbing: Counter[str] = Counter()
+        self._freed: Counter[str] = Counter()
+        self._created: Counter[str] = Counter()
         self._repeats: list[tuple[str, Difference]] = []
 
     def add(self, key: str, told: Mapping[str, Any], where: str) -> None:
         """Take a line in, of any kind."""
         data = told["data"] if isinstance(told.get("data"), dict) else {}
+        if told.get("kind") == "entity.created":
+            self._created[key] += 1
+        if told.get("kind") == "entity.split":
+            self._freed.update(str(one) for one in data.get("parts", ()))
         if told.get("kind") != "entity.merged" or "absorbed_id" not in data:
             return
         other = str(data["absorbed_id"])
@@ -81,7 +87,10 @@ class Merges:
 
     def repeated(self) -> Iterator[Difference]:
         """Name the wrong ones, after the last line."""
-        yield from (one for other, one in self._repeats if self._absorbed[other] > 1 + self._absorbing[other])
+        for other, one in self._repeats:
+            lives = max(self._created[other], 1 + self._freed[other])  # of which it may have been told, or they came and went
+            if self._absorbed[other] > lives + self._absorbing[other]:
+                yield one
 
 
 Wrong = tuple[str, str]
@@ -98,6 +107,8 @@ def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
             yield from _created(life)
         case "entity.merged" if "merged_into" in data:
             yield from _ended(life, str(data["merged_into"]), told)
+        case "entity.split" | "merge.refused":
+            _split(life, ended=data.get("ended") is True)
         case "entity.merged":
             life.absorbed_at = told["version"] if isinstance(told.get("version"), int) else 0
         case "identifier.added" | "identifier.removed":
@@ -108,6 +119,11 @@ def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
             yield from _membership(life, kind, data)
         case _:
             yield "unknown", "nothing of this kind happens"
+
+
+def _split(life: Life, *, ended: bool) -> None:
+    if ended:
+        life.alive, life.merged_into = False, None
 
 
 def _created(life: Life) -> Iterator[Wrong]:

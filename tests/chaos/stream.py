@@ -4,9 +4,9 @@ Invariant: the same seed gives the same records, however they are asked for; eve
 its own. Neighbours: rounds send these records, `judge_records` says what must become of each.
 
 Everybody is seen in pieces first (a device here, an address there) that later records join, so that most merges are
-merges of entities that exist. Five people share devices now and then, which merges what is merged already; nothing
-joins more than those five, so that no entity grows for ever. Companies have a few accounts and one in ten people works
-for a large one, whose merges concern very many memberships.
+merges of entities that exist. Five people share devices now and then, and a kiosk, which is where guards come in: two user
+ids to a person, devices of at most two, fourteen identifiers; nothing joins more than those five. Companies have a few
+accounts and one in ten people works for a large one, whose merges concern very many memberships.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ LATE = 0.18
 FAMILY = 5
 STAFF = 25
 REMEMBERED = 4_000
+COMMANDS_BEGIN = "operator-"
+"""What the ids of all commands of a stream begin with."""
 
 
 class Stream:
@@ -40,7 +42,9 @@ class Stream:
         """Start before the first record."""
         self._pick = random.Random(seed)
         self._poison = Poison(random.Random(seed + 1))
+        self._orders = random.Random(seed + 2)
         self._made = 0
+        self._commanded = 0
         self._earlier: list[bytes] = []
 
     def settings_parts(self) -> dict[str, Any]:
@@ -54,6 +58,33 @@ class Stream:
     def poison(self, count: int) -> list[bytes]:
         """Give records that are bad in many ways, or look so. They do not change what `next` gives."""
         return [self._poison.next() for _ in range(count)]
+
+    def commands(self, count: int) -> list[tuple[bytes, bytes]]:
+        """Give commands with their keys, about those who are seen these days; half take back what was said. They do not change `next`."""
+        return [self._command() for _ in range(count)]
+
+    def _command(self) -> tuple[bytes, bytes]:
+        self._commanded += 1
+        pick = self._orders
+        who = max(0, 20 + self._made // 12 - pick.randrange(40))
+        relative = who - who % FAMILY + pick.randrange(FAMILY)
+        word, other = pick.choice([("block", "unblock"), ("block", "unblock"), ("forbid", "permit"), ("link", "unlink")])
+        kinds = [("device", f"d{who}-{pick.randrange(4)}"), ("email", f"P{who}@x.example"), ("user_id", f"u{who}")]
+        named = [pick.choice(kinds)]
+        if word != "block":
+            named = [
+                ("user_id", f"u{who}"),
+                pick.choice([("device", f"d{relative}-{pick.randrange(4)}"), ("email", f"p{relative}@x.example")]),
+            ]
+        command_id = f"{COMMANDS_BEGIN}{self._commanded}"
+        said = {
+            "command_id": command_id,
+            "command": pick.choice([word, word, other]),
+            "identifiers": [{"entity_type": "person", "type": kind, "value": value} for kind, value in named],
+            "issued_at": f"2024-02-{pick.randint(1, 28):02}T10:00:00.000Z",
+            "actor": "operator",
+        }
+        return command_id.encode(), orjson.dumps(said)
 
     def _next(self) -> bytes:
         if self._earlier and self._pick.random() < DUPLICATES:
@@ -109,6 +140,7 @@ class Stream:
             (10, {"email": address, "devices": self._pick.sample(devices, 2)}),
             (5, {"devices": self._pick.sample(devices, 2)}),
             (4, {"devices": [device, f"d{relative}-{self._pick.randrange(4)}"]}),
+            (4, {"user": f"u{who}", "devices": f"kiosk{who // FAMILY}"}),
             (3, {"user": "N/A", "email": "info@shared.example", "devices": [device, None, ""]}),
             (3, {"user": f"u{who}", "email": addresses, "devices": devices}),
         ]
@@ -129,7 +161,15 @@ class Stream:
 
 
 ENTITIES: dict[str, Any] = {
-    "person": {"identifiers": {"user_id": {}, "email": {"normalise": "email"}, "device": {}}, "blocked": ["info@shared.example"]},
+    "person": {
+        "identifiers": {
+            "user_id": {"limit": 2},
+            "email": {"normalise": "email"},
+            "device": {"hub": {"of": "user_id", "over": 2}},
+        },
+        "size": 14,
+        "blocked": ["info@shared.example"],
+    },
     "group": {"identifiers": {"domain": {"normalise": "domain"}, "account": {}}},
 }
 

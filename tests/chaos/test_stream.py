@@ -64,7 +64,8 @@ def test_entities_merge_all_the_time_and_none_grows_for_ever() -> None:
     first_ids = {key for key, _ in half.entity_documents()}
     still = {key for key, _ in whole.entity_documents()}
     assert len(first_ids - still) > len(first_ids) / 10
-    assert 20 < max(len(entity.members) for entity in whole.entities.values()) < 100
+    assert 10 < max(len(entity.members) for entity in whole.entities.values()) <= 14  # what guards let
+    assert len(whole.off) > 10
     assert max(Counter(group for _, group in whole.memberships).values()) > 50
     assert whole.counts.rejected == 0
 
