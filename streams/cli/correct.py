@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,98 +37,60 @@ ActorOption = Annotated[str | None, typer.Option("--actor", metavar="NAME", help
 MOST_SHOWN = 20
 
 
+ABOUT_ONE = {
+    "block": "Have an identifier connect nothing any more, also in the past: who was joined by it alone is split.",
+    "unblock": "Take a block back: the identifier connects again, and what was split by the block is merged.",
+}
+ABOUT_TWO = {
+    "forbid": "Have two identifiers never be one entity, whatever links them.",
+    "permit": "Take back that two identifiers are forbidden to be one entity.",
+    "link": "Join two identifiers as if they had been seen together. Guards hold for this link as for any other.",
+    "unlink": "Take a link back that was made by command. What events have shown together stays linked: forbid or block it.",
+}
+"""The commands, and what their help says."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (block, unblock, forbid, permit, link, unlink):
-        app.command(command.__name__)(command)
+    for word, told in ABOUT_ONE.items():
+        app.command(word)(_about_one(word, told))
+    for word, told in ABOUT_TWO.items():
+        app.command(word)(_about_two(word, told))
 
 
-def block(
-    one: OneArgument,
-    *,
-    entity_type: EntityOption = None,
-    dry_run: DryRunOption = False,
-    reason: ReasonOption = "",
-    actor: ActorOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Have an identifier connect nothing any more, also in the past: who was joined by it alone is split."""
-    _say("block", [one], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
+def _about_one(word: str, told: str) -> Callable[..., None]:
+    def command(
+        one: OneArgument,
+        *,
+        entity_type: EntityOption = None,
+        dry_run: DryRunOption = False,
+        reason: ReasonOption = "",
+        actor: ActorOption = None,
+        config: ConfigOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _say(word, [one], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
+
+    command.__doc__ = told
+    return command
 
 
-def unblock(
-    one: OneArgument,
-    *,
-    entity_type: EntityOption = None,
-    dry_run: DryRunOption = False,
-    reason: ReasonOption = "",
-    actor: ActorOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a block back: the identifier connects again, and what was split by the block is merged."""
-    _say("unblock", [one], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
+def _about_two(word: str, told: str) -> Callable[..., None]:
+    def command(
+        one: OneArgument,
+        other: OtherArgument,
+        *,
+        entity_type: EntityOption = None,
+        dry_run: DryRunOption = False,
+        reason: ReasonOption = "",
+        actor: ActorOption = None,
+        config: ConfigOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _say(word, [one, other], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
 
-
-def forbid(
-    one: OneArgument,
-    other: OtherArgument,
-    *,
-    entity_type: EntityOption = None,
-    dry_run: DryRunOption = False,
-    reason: ReasonOption = "",
-    actor: ActorOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Have two identifiers never be one entity, whatever links them."""
-    _say("forbid", [one, other], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
-
-
-def permit(
-    one: OneArgument,
-    other: OtherArgument,
-    *,
-    entity_type: EntityOption = None,
-    dry_run: DryRunOption = False,
-    reason: ReasonOption = "",
-    actor: ActorOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take back that two identifiers are forbidden to be one entity."""
-    _say("permit", [one, other], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
-
-
-def link(
-    one: OneArgument,
-    other: OtherArgument,
-    *,
-    entity_type: EntityOption = None,
-    dry_run: DryRunOption = False,
-    reason: ReasonOption = "",
-    actor: ActorOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Join two identifiers as if they had been seen together. Guards hold for this link as for any other."""
-    _say("link", [one, other], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
-
-
-def unlink(
-    one: OneArgument,
-    other: OtherArgument,
-    *,
-    entity_type: EntityOption = None,
-    dry_run: DryRunOption = False,
-    reason: ReasonOption = "",
-    actor: ActorOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a link back that was made by command. What events have shown together stays linked: forbid or block it."""
-    _say("unlink", [one, other], entity_type, dry_run=dry_run, reason=reason, actor=actor, config=config, as_json=as_json)
+    command.__doc__ = told
+    return command
 
 
 def _say(
