@@ -59,13 +59,15 @@ class Bounds:
 
     `inline` identifiers or memberships are retold in the call that changed their entity; more are left to sweeps.
     `listed` identifiers, the oldest, stand in an entity's document. A case waits `patience` times as long as settling it took;
-    for `lease_ms` after a worker's last step nobody else takes it.
+    for `lease_ms` after a worker's last step nobody else takes it. A recovery that has applied the logs waits `settled_ms` at most
+    for cases to be settled.
     """
 
     inline: int = 64
     listed: int = LISTED_IDENTIFIERS
     patience: int = 10
     lease_ms: int = 3_000
+    settled_ms: int = 10_000
 
 
 def source_of(command: str, bounds: Bounds) -> str:
@@ -73,7 +75,8 @@ def source_of(command: str, bounds: Bounds) -> str:
     folder = files("resolvers") / "lua"
     parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
     flags = " flags=no-writes" if command in _READ_ONLY else ""
-    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE = {bounds.inline}, {bounds.listed}, {bounds.patience}\n" + "\n".join(parts)
+    numbers = f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}"
+    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN = {numbers}\n" + "\n".join(parts)
 
 
 class Scripts:

@@ -24,14 +24,22 @@ local last = tonumber(redis.call('HGET', round, 'number') or '0')
 if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
 
+-- Whether cases are settled, so that what they hide is told at once with the rest; but under a stream some may always be open.
+local function settled()
+  if redis.call('EXISTS', DUE) == 0 then return true end
+  local since = redis.call('HGET', META, 'caught')
+  if not since then redis.call('HSET', META, 'caught', now_ms()) end
+  return since and now_ms() - tonumber(since) >= SETTLED_WITHIN
+end
+
 local function caught_up() -- and what that changed is marked, so that everything is told at once
-  if redis.call('EXISTS', BASE .. ':sweepq', BASE .. ':walkq', DUE) > 0 then return false end
+  if redis.call('EXISTS', BASE .. ':sweepq', BASE .. ':walkq') > 0 then return false end
   local ends = redis.call('HGETALL', ENDS)
   for i = 1, #ends, 2 do
     local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
     if tonumber(at) < tonumber(ends[i + 1]) then return false end
   end
-  return true
+  return settled()
 end
 
 local state = redis.call('HGET', RECOVERY, shard)

@@ -12,10 +12,12 @@ from redis.asyncio import Redis
 
 from resolvers.errors import PositionGap, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.instant import read_instant
+from resolvers.port import Waiting
 from resolvers.redis_graph import RedisResolver
 from resolvers.redis_rows import BIAS_MS
 from resolvers.rules import Rules
 from resolvers.scripts import _PRELUDES, Bounds, source_of
+from streams.settings import EntitySettings, IdentifierSettings
 from tests.histories import ENTITIES, KEY, RULES, apply, at, batch, documents, event, group, person, written
 from tests.telling import Topics, drain, take_round
 
@@ -227,3 +229,24 @@ async def test_a_space_that_was_deleted_in_part_is_refused(graph: RedisResolver,
     await other.drop()
     await other.open()
     await other.close()
+
+
+@pytest.mark.parametrize(("settled_ms", "waits"), [(60_000, Waiting.CATCHING_UP), (0, Waiting.UNREAD)])
+async def test_a_recovery_waits_for_open_cases_but_not_for_ever(redis_url: str, settled_ms: int, waits: Waiting) -> None:
+    limited = {"person": EntitySettings(identifiers={"user_id": IdentifierSettings(limit=1), "email": IdentifierSettings()})}
+    rules = Rules.from_settings(limited, KEY)
+    resolver = RedisResolver(redis_url, rules, f"open-{uuid4().hex}", 2, 16, Bounds(settled_ms=settled_ms))
+    await resolver.open()
+    try:
+        seen = [event(f"e{n}", f"9:0{n}", person(f"user_id:u{n}", "email:a@x.example")) for n in (1, 2)]
+        await resolver.apply(batch(seen, rules=rules))
+        await resolver.recover({("events", 0): 2})
+        assert (await resolver.backlog()).cases == 1
+        assert await resolver.take(0, 10, 0) is Waiting.CATCHING_UP  # it has just seen that the logs are applied
+        assert await resolver.take(0, 10, 0) is waits
+        await resolver.settle()
+        assert (await resolver.backlog()).cases == 0
+        assert await resolver.take(1, 10, 0) is Waiting.UNREAD
+    finally:
+        await resolver.drop()
+        await resolver.close()
