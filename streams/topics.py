@@ -169,6 +169,8 @@ async def look(client: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, T
 
 def _configs(resources: list[dict[str, Any]]) -> Iterable[tuple[str, dict[str, tuple[str, bool]]]]:
     for resource in resources:
+        if resource["error_code"] == UnknownTopicOrPartitionError.errno:
+            continue  # it was deleted since it was listed
         if resource["error_code"]:
             _refuse("read the settings of", resource["resource_name"], resource["error_code"], resource.get("error_message"))
         yield (

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from resolvers.entity import ENDED
 from streams.crew import Worker
 from streams.drain import Drain, measuring
 from streams.dump import dump
@@ -57,7 +58,7 @@ def final(out: Path) -> dict[str, list[bytes]]:
     found = {}
     for word in ("entities", "identifiers", "memberships"):
         documents = [orjson.loads(line) for line in (out / f"{word}.ndjson").read_bytes().splitlines()]
-        kept = [{key: value for key, value in one.items() if key != "version"} for one in documents if one.get("status") != "merged"]
+        kept = [{key: value for key, value in one.items() if key != "version"} for one in documents if one.get("status") not in ENDED]
         found[word] = sorted(orjson.dumps(one, option=orjson.OPT_SORT_KEYS) for one in kept)
     return found
 
