@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from resolvers.entity import MembershipView, entity_document, identifier_document, membership_document, merged_document, split_document
+from resolvers.entity import (
+    MembershipView,
+    entity_document,
+    erased_document,
+    identifier_document,
+    membership_document,
+    merged_document,
+    split_document,
+)
 from resolvers.port import OutputRecord
 from resolvers.redis_rows import Rows, entity_type_of, read_membership
 from resolvers.timeline import changes, ended, ending, joinings, membership_changes, partings, refusal, timeline_record, untold
@@ -40,7 +48,8 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
             merges = rows.merges(notes, b"+")
             parted = partings(view, [merge.absorbed_id for merge in rows.merges(notes, b"/")])
-            told = [*parted, *changes(old, view, merges if had == GOES_ON else untold(old, merges))]
+            erased = bool(row[8]) or any(note[0] == b"x" for note in notes)
+            told = [*parted, *changes(old, view, merges if had == GOES_ON else untold(old, merges), erased=erased)]
             told += [
                 refusal(guard, merge.event, merge.identifiers) for sign, guard in _GUARDS.items() for merge in rows.merges(notes, sign)
             ]
@@ -53,6 +62,10 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
                 return  # as it was told before
             last = (merge.event for merge in rows.merges(notes, b"-")[-1:])
             told = joined if row[3] else [*joined, ending(survivor, *last)]
+        case b"erased":
+            entity_id, entity_type = rows.entity_id(digest, row[1]), entity_type_of(row[1])
+            document = erased_document(entity_id, entity_type)
+            told = [ended(document)]
         case b"split":
             entity_id, entity_type = rows.entity_id(digest, row[1]), entity_type_of(row[1])
             document = split_document(entity_id, entity_type, rows.successors(row))
@@ -77,5 +90,5 @@ def _membership(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
     person, group, view = rows.membership(taken[2])
     old: MembershipView | None = read_membership((person, group), taken[1])
     yield OutputRecord("memberships", f"{person}:{group}", membership_document(view) if view else None)
-    for change in membership_changes(old, view):
+    for change in membership_changes(old, view, erased=bool(taken[2][5])):
         yield OutputRecord("timeline", person, timeline_record(person, entity_type_of(taken[2][1]), change))

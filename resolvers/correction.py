@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from resolvers.edge import Together, strength
+from resolvers.erasure import Erasure
 from resolvers.parts import Corrections
 from resolvers.sighting import Position, Usable
 
@@ -58,13 +59,13 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class CorrectionBatch:
-    """Consecutive corrections of one partition of one log; positions and marks as in a `Batch` of evidence."""
+    """Consecutive corrections and erasures of one partition of one log; positions and marks as in a `Batch` of evidence."""
 
     log: str
     partition: int
     start: int
     end: Position
-    corrections: tuple[Correction, ...]
+    corrections: tuple[Correction | Erasure, ...]
     after: str = ""
     mark: str = ""
 

@@ -117,7 +117,7 @@ def merged_document(entity_id: str, entity_type: str, merged_into: str) -> dict[
     return {"entity_id": entity_id, "entity_type": entity_type, "status": "merged", "merged_into": merged_into}
 
 
-ENDED = {"merged", "split"}
+ENDED = {"merged", "split", "erased"}
 """The statuses of an id that no living entity has any more."""
 
 MOST_SUCCESSORS = 100
@@ -128,6 +128,11 @@ def split_document(entity_id: str, entity_type: str, successors: Iterable[str]) 
     """Write what became of an id whose founding identifier connects nothing any more."""
     named = sorted(set(successors))[:MOST_SUCCESSORS]
     return {"entity_id": entity_id, "entity_type": entity_type, "status": "split", "successors": named}
+
+
+def erased_document(entity_id: str, entity_type: str) -> dict[str, Any]:
+    """Write what became of an id of which an erasure left nothing."""
+    return {"entity_id": entity_id, "entity_type": entity_type, "status": "erased"}
 
 
 def identifier_document(seen: SeenIdentifier, entity_id: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The identifier: what connects participants, its digest, and the entity ids made of such digests.
 
 Invariant: a digest is a function of (entity type, identifier type, normalised value, generation) and the identity
-key alone, so an entity id leads back to its founding identifier without any forwarding record.
+key alone, so an entity id leads back to its founding identifier without any forwarding record. The digest of a later generation is
+made of that of the first, so that an erasure needs to know no value.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha1
 
 DIGEST_BYTES = 16
 _SEPARATOR = "\x1f"
@@ -29,15 +30,23 @@ class Identifier:
         return f"{self.entity_type}:{self.type}:{self.value}"
 
 
-def identifier_digest(key: bytes, identifier: Identifier, generation: int | None = None) -> bytes:
-    """Digest an identifier into 16 bytes, keyed; `generation` is the cutoff in ms of the erasure that covers it."""
-    parts = (identifier.entity_type, identifier.type, "" if generation is None else str(generation), identifier.value)
+def identifier_digest(key: bytes, identifier: Identifier) -> bytes:
+    """Digest an identifier that no erasure covers into 16 bytes, keyed."""
+    parts = (identifier.entity_type, identifier.type, "", identifier.value)
     return blake2b(_SEPARATOR.join(parts).encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES, key=key).digest()
 
 
+def later_digest(key: bytes, digest: bytes, cutoff: int) -> bytes:
+    """Digest an identifier anew, keyed, as it is known since the latest erasure that covers it; `cutoff` is that one's, in epoch ms."""
+    return blake2b(digest + f"{_SEPARATOR}{cutoff}".encode(), digest_size=DIGEST_BYTES, key=key).digest()
+
+
 def link_digest(digests: tuple[bytes, ...]) -> bytes:
-    """Digest a set of identifiers, given by their digests in any order, into the 16 bytes that name their link."""
-    return blake2b(b"".join(sorted(digests)), digest_size=DIGEST_BYTES).digest()
+    """Digest a set of identifiers, given by their digests in any order, into the 16 bytes that name their link.
+
+    SHA-1, cut: what scripts in Redis can compute as well. What it digests is keyed, so nobody chooses it.
+    """
+    return sha1(b"".join(sorted(digests)), usedforsecurity=False).digest()[:DIGEST_BYTES]
 
 
 @lru_cache(maxsize=100_000)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from resolvers.correction import Correction, CorrectionBatch, Kind, Subject, in_force, standing
+from resolvers.correction import CorrectionBatch, in_force
 from resolvers.entity import (
     ENDED,
     LISTED_IDENTIFIERS,
@@ -20,24 +20,37 @@ from resolvers.entity import (
     Fact,
     MembershipView,
     entity_document,
+    erased_document,
     identifier_document,
     membership_document,
     merged_document,
     split_document,
 )
+from resolvers.erasure import Erasure
 from resolvers.errors import Fenced, PositionGap, StoreLost
-from resolvers.folds import Link, World, id_of, identifiers_of, of_centre, world_of
-from resolvers.hub import hubs
+from resolvers.folds import World, id_of, identifiers_of, of_centre, world_of
 from resolvers.identifier import Identifier, founder_of, identifier_digest
-from resolvers.instant import hour_of
+from resolvers.kept import Kept, event_of
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
-from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
+from resolvers.port import Applied, Backlog, Ends, OutputRecord, Reread, Round, ToldRecord, Waiting
 from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
-from resolvers.sighting import Batch, Evidence, Position
+from resolvers.sighting import Batch, Evidence, Position, Sighting
 from resolvers.standing import Standing
-from resolvers.timeline import Change, Merge, changes, ended, joinings, membership_changes, partings, refusal, timeline_record, untold
+from resolvers.timeline import (
+    NOBODY,
+    Change,
+    Merge,
+    changes,
+    ended,
+    joinings,
+    membership_changes,
+    partings,
+    refusal,
+    timeline_record,
+    untold,
+)
 from resolvers.told import comparable, told_view
 
 Views = dict[str, EntityView | MembershipView]
@@ -52,9 +65,7 @@ class MemoryResolver:
         self._rules = rules
         self._shards = shards
         self._listed = listed
-        self._links: dict[bytes, Link] = {}
-        self._memberships: dict[tuple[bytes, bytes], set[tuple[Fact, bool]]] = {}
-        self._corrections: dict[Subject, Correction] = {}
+        self._kept = Kept(rules)
         self._positions: dict[tuple[str, int], Position] = {}
         self._marks: dict[tuple[str, int], str] = {}
         self._issued: dict[str, str] = {}
@@ -62,6 +73,7 @@ class MemoryResolver:
         self._told_views: Views = {}
         self._merges: dict[str, list[Merge]] = {}
         self._splits: dict[str, set[str]] = {}
+        self._lessened: set[str] = set()
         self._reported: set[tuple[bytes, bytes]] = set()
         self._refusals: dict[str, list[Change]] = {}
         self._rounds: dict[int, Round] = {}
@@ -87,15 +99,31 @@ class MemoryResolver:
         for evidence in batch.evidence:
             self._join(evidence)
         owner = self.world().owner
-        return Applied(tuple(tuple(of_centre(self._links[seen.link], owner) for seen in one.sightings) for one in batch.evidence))
+        return Applied(tuple(tuple(self._owner_of(seen, owner) for seen in self._kept.surviving(one)) for one in batch.evidence))
+
+    def _owner_of(self, seen: Sighting | None, owner: dict[bytes, str]) -> str | None:
+        return None if seen is None else of_centre(self._kept.links[seen.link], owner)
 
     async def correct(self, batch: CorrectionBatch) -> None:
         """Take a batch's corrections in, one by one."""
         self._go_on(batch)
         for one in batch.corrections:
-            before = self.world().owner
-            self._corrections = standing([*self._corrections.values(), one])
-            self._note(before, self.world().owner, Fact(one.issued_at, "", ""))
+            before, links = self.world().owner, dict(self._kept.links)
+            if isinstance(one, Erasure):
+                self._kept.erase(one)
+                gone = [links[name] for name in links if self._kept.links.get(name) != links[name]]
+                self._lessen({before[usable.digest] for link in gone for usable in link.identifiers if usable.digest in before})
+                self._note(before, self.world().owner, NOBODY)
+            else:
+                self._kept.correct(one)
+                self._note(before, self.world().owner, Fact(one.issued_at, "", ""))
+
+    def _lessen(self, entity_ids: set[str]) -> None:
+        """Remember for the timeline of which entities an erasure took something; what was to be told of their past is not."""
+        self._lessened |= entity_ids
+        for entity_id in entity_ids:
+            self._merges[entity_id] = [Merge(one.absorbed_id, NOBODY) for one in self._merges.get(entity_id, ())]
+            self._refusals.pop(entity_id, None)
 
     def _go_on(self, batch: Batch | CorrectionBatch) -> None:
         """Move a position. Raises PositionGap."""
@@ -106,20 +134,19 @@ class MemoryResolver:
         self._positions[place], self._marks[place] = batch.end, batch.mark
 
     def _join(self, evidence: Evidence) -> None:
-        event = Fact(evidence.occurred_at, evidence.source, evidence.event_id)
-        for seen in evidence.sightings:
+        self._kept.remember(evidence)
+        found = self._kept.surviving(evidence)
+        for seen in found:
+            if seen is None:
+                continue
             before = self.world().owner
-            link = self._links.setdefault(seen.link, Link(seen.identifiers, event, hour_of(event.occurred_at)))
-            link.join(seen, event)
+            link = self._kept.see(seen, event_of(evidence))
             after = self.world().owner
             named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
             self._note(before, after, link.first, named)
             if (owner := of_centre(link, after)) is not None:
                 self._issued[owner] = seen.entity_type
-        for one in evidence.memberships:
-            pair = (evidence.sightings[one.member].link, evidence.sightings[one.group].link)
-            role = replace(event, value=(one.role or "").encode())
-            self._memberships.setdefault(pair, set()).add((role, one.ended))
+        self._kept.belong(evidence, found)
 
     def _note(self, before: dict[bytes, str], after: dict[bytes, str], event: Fact, named: tuple[tuple[str, str], ...] = ()) -> None:
         """Remember for the timeline which ids ended by an event, and the link that it showed, and which ones it took apart."""
@@ -144,7 +171,7 @@ class MemoryResolver:
             if one.edge.ends in self._reported:
                 continue
             self._reported.add(one.edge.ends)
-            links = [link for link in self._links.values() if ends <= {usable.digest for usable in link.identifiers}]
+            links = [link for link in self._kept.links.values() if ends <= {usable.digest for usable in link.identifiers}]
             event = min((link.first for link in links), default=Fact(one.edge.first, "", ""))
             named = {(usable.identifier.type, usable.identifier.value) for link in links[:1] for usable in link.identifiers}
             told = refusal(one.guard.value, event, sorted(named))
@@ -152,7 +179,8 @@ class MemoryResolver:
 
     def world(self) -> World:
         """Compute who is who from the evidence alone."""
-        return world_of(self._rules, self._links, self._memberships, self._listed, in_force(self._corrections.values()))
+        kept = self._kept
+        return world_of(self._rules, kept.links, kept.memberships, self._listed, in_force(kept.corrections))
 
     def _documents(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Write everything that the compacted topics should hold now."""
@@ -161,7 +189,7 @@ class MemoryResolver:
         for issued, entity_type in self._issued.items():
             if issued not in world.entities:
                 found["entities", issued] = self._ended(issued, entity_type, world)
-        for seen in identifiers_of(self._links):
+        for seen in identifiers_of(self._kept.links):
             if seen.digest in world.owner:
                 found["identifiers", str(seen.identifier)] = identifier_document(seen, world.owner[seen.digest])
         found |= {("entities", view.entity_id): entity_document(view) for view in world.entities.values()}
@@ -173,7 +201,13 @@ class MemoryResolver:
         founder = founder_of(entity_id)
         if founder in world.owner:
             return merged_document(entity_id, entity_type, world.owner[founder])
+        if self._is_erased(entity_id):
+            return erased_document(entity_id, entity_type)
         return split_document(entity_id, entity_type, world.successors[founder])
+
+    def _is_erased(self, entity_id: str) -> bool:
+        world, founder = self.world(), founder_of(entity_id)
+        return founder not in world.owner and founder not in world.successors
 
     def _shard(self, topic: str, key: str) -> int:
         if topic == "identifiers":
@@ -278,20 +312,20 @@ class MemoryResolver:
         entity_id = key.partition(":")[0]
         told: Iterable[Change] = ()
         if topic == "memberships":
-            told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view))
+            erased = any(self._is_erased(one) for one in key.split(":"))
+            told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view), erased=erased)
         elif isinstance(view, EntityView):
             old = cast("EntityView | None", before)
-            told = [*partings(view, self._splits.get(key, ())), *changes(old, view, untold(old, merges)), *self._refusals.get(key, ())]
+            lessened = key in self._lessened
+            told = [*changes(old, view, untold(old, merges), erased=lessened), *self._refusals.get(key, ())]
+            told = [*partings(view, self._splits.get(key, ())), *told]
         elif topic == "entities" and document:
             told = [*joinings(merges), ended(document)]
         for change in told:
             yield OutputRecord("timeline", entity_id, timeline_record(entity_id, self._type_of(entity_id), change))
 
     def _type_of(self, entity_id: str) -> str:
-        digest = founder_of(entity_id)
-        return next(
-            usable.identifier.entity_type for link in self._links.values() for usable in link.identifiers if usable.digest == digest
-        )
+        return self._kept.types[founder_of(entity_id)]
 
     def _in_flight(self, round_: Round) -> bool:
         found = self._rounds.get(round_.shard)
@@ -312,6 +346,7 @@ class MemoryResolver:
             if topic != "identifiers":
                 self._merges.pop(key, None)
                 self._splits.pop(key, None)
+                self._lessened.discard(key)
                 self._refusals.pop(key, None)
                 self._told_views.pop(key, None)
                 if key in views:
@@ -330,6 +365,10 @@ class MemoryResolver:
     async def settle(self) -> int:
         """Nothing to settle: guards are computed with everything else."""
         return 0
+
+    async def rereads(self) -> tuple[Reread, ...]:
+        """Nothing to read again: all evidence is kept."""
+        return ()
 
     async def backlog(self) -> Backlog:
         """Count what differs from what was told."""
@@ -350,32 +389,22 @@ class MemoryResolver:
             founder = founder_of(entity_id)
         except ValueError:
             return None
-        for one in identifiers_of(self._links):
-            if one.digest == founder and id_of(self._rules, one.identifier.entity_type, founder) == entity_id:
-                return self._ended(entity_id, one.identifier.entity_type, world)
-        return None
+        entity_type = self._kept.types.get(founder)
+        if entity_type is None or id_of(self._rules, entity_type, founder) != entity_id:
+            return None
+        return self._ended(entity_id, entity_type, world)
 
     async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
         """Give some of the links that an identifier is on, in the order in which they came."""
-        digest = identifier_digest(self._rules.identity_key, identifier)
-        on = [link for link in self._links.values() if any(usable.digest == digest for usable in link.identifiers)]
+        digest = self._kept.digest_of(identifier)
+        on = [link for link in self._kept.links.values() if any(usable.digest == digest for usable in link.identifiers)]
         end = after + max(1, min(limit, MOST_LINKS))
         page = tuple(SeenLink(link.identifiers, link.first, link.last_hour) for link in on[after:end])
         return LinkPage(page, end if end < len(on) else 0)
 
     async def standing(self, identifier: Identifier) -> Standing:
         """Say whether it connects, and what was said of it."""
-        seen = {one.digest: one.identifier for one in identifiers_of(self._links)}
-        digest = identifier_digest(self._rules.identity_key, identifier)
-        said = [
-            (kind, set(digests) - {digest}, one) for (kind, digests), one in self._corrections.items() if one.holds and digest in digests
-        ]
-        blocked = any(kind is Kind.BLOCK for kind, _, _ in said)
-        alike = [link.together for link in self._links.values() if link.identifiers[0].identifier.entity_type == identifier.entity_type]
-        hub = digest in hubs(alike, self._rules.entities[identifier.entity_type], in_force(self._corrections.values()).blocked)
-        forbidden = tuple(sorted(seen[one] for kind, others, _ in said for one in others if kind is Kind.FORBID and one in seen))
-        linked = sorted((seen[one], what.issued_at) for kind, others, what in said for one in others if kind is Kind.LINK and one in seen)
-        return Standing(digest in seen, blocked, hub, forbidden, tuple(linked))
+        return self._kept.standing(identifier)
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every living document."""

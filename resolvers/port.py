@@ -81,24 +81,46 @@ class ToldRecord:
     document: dict[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A stretch of a partition of the events log that must be applied once more, as a batch of the log `REREAD`.
+
+    An erasure took links away that evidence after its cutoff may have shown too. `start` is where the position of that log is,
+    `end` the offset after the last record; of each event only those matter that name one of `digests` (of first generations).
+    """
+
+    partition: int
+    start: int
+    end: int
+    digests: frozenset[bytes]
+
+
+REREAD = "reread"
+"""The name under which positions of evidence that is applied once more are kept."""
+
+
 Ends = Mapping[tuple[str, int], int]
 """By log and partition, the offset after the last record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is applied and not yet told: dirty output keys, those of rounds in flight, sweeps, shards in recovery, unsettled cases."""
+    """What is applied and not yet told.
+
+    Dirty output keys, those of rounds in flight, sweeps, shards in recovery, unsettled cases, partitions that must be read again.
+    """
 
     dirty: int
     in_flight: int
     sweeps: int
     recovering: int = 0
     cases: int = 0
+    rereads: int = 0
 
     @property
     def empty(self) -> bool:
         """Say whether the topics have been told everything."""
-        return not (self.dirty or self.in_flight or self.sweeps or self.recovering or self.cases)
+        return not (self.dirty or self.in_flight or self.sweeps or self.recovering or self.cases or self.rereads)
 
 
 class Resolver(Protocol):
@@ -124,7 +146,7 @@ class Resolver(Protocol):
         """
 
     async def correct(self, batch: CorrectionBatch) -> None:
-        """Take a batch's corrections in and move the position, in one atomic step; again is harmless.
+        """Take a batch's corrections and erasures in and move the position, in one atomic step; again is harmless.
 
         Of corrections about one subject the latest stands; what follows from one is settled. Raises PositionGap as `apply` does.
         """
@@ -190,6 +212,9 @@ class Resolver(Protocol):
         A case is what evidence joins against a guard, or may: its parts stay as they are until it is settled, by a pure
         function of all its evidence. Any number of workers may call this.
         """
+
+    async def rereads(self) -> tuple[Reread, ...]:
+        """Say what of the events log must be applied once more. Harmless to do twice."""
 
     async def backlog(self) -> Backlog:
         """Count what is applied and not yet told."""

@@ -7,7 +7,7 @@ position it came from. What this module adds is writing evidence for the scripts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
@@ -21,12 +21,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
 from resolvers.correction import Correction, CorrectionBatch, Kind
-from resolvers.entity import entity_document, identifier_document, membership_document, merged_document, split_document
+from resolvers.entity import entity_document, erased_document, identifier_document, membership_document, merged_document, split_document
+from resolvers.erasure import Erasure
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
-from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.identifier import Identifier, founder_of, identifier_digest, later_digest
 from resolvers.instant import hour_of
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
-from resolvers.port import Applied, Backlog, Ends, OutputRecord, Round, ToldRecord, Waiting
+from resolvers.port import Applied, Backlog, Ends, OutputRecord, Reread, Round, ToldRecord, Waiting
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of, pack
 from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
@@ -40,7 +41,7 @@ Answer = TypeVar("Answer")
 SILENCE_SECONDS = 5.0
 """After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
-FORMAT = 2
+FORMAT = 3
 READ_BUDGET = 1024 * 1024
 """Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
 
@@ -69,7 +70,10 @@ def _behind(shard: int, number: int, told: int) -> str:
     return f"shard {shard}: Kafka has round {told}, Redis knows of {number}: it has lost writes"
 
 
-def _correction(one: Correction) -> list[Any]:
+def _correction(one: Correction | Erasure, codes: Mapping[tuple[str, str], int], key: bytes) -> list[Any]:
+    if isinstance(one, Erasure):
+        named = [(each.digest, codes[each.identifier.entity_type, each.identifier.type]) for each in one.covered]
+        return ["e", [[digest, code, later_digest(key, digest, one.cutoff)] for digest, code in named], one.cutoff + BIAS_MS]
     kind, digests = one.subject
     return [_KINDS[kind], list(digests), one.issued_at + BIAS_MS, one.command_id, int(one.holds)]
 
@@ -209,7 +213,7 @@ class RedisResolver:
 
     async def correct(self, batch: CorrectionBatch) -> None:
         """Take corrections in, in one script call."""
-        packed = pack([_correction(one) for one in batch.corrections])
+        packed = pack([_correction(one, self._codes, self._rules.identity_key) for one in batch.corrections])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
         word, rest = await self._call("correct", where, batch.start, end, packed, self._guards, batch.after, batch.mark)
         if word is Reply.GAP:
@@ -261,6 +265,11 @@ class RedisResolver:
         """Settle a case that is due."""
         return await settle(self._call, self._rules, self._codes, self._lease_ms)
 
+    async def rereads(self) -> tuple[Reread, ...]:
+        """Read what erasures ask for."""
+        stretches, digests = await self._look("rereads")
+        return tuple(Reread(int(partition), int(start), int(end), frozenset(digests)) for partition, start, end in stretches)
+
     async def backlog(self) -> Backlog:
         """Count what is not yet told."""
         _, counts = await self._call("backlog")
@@ -283,6 +292,8 @@ class RedisResolver:
                 return entity_document(self._rows.entity(digest, row))
             case b"gone" if self._rows.entity_id(digest, row[2]) == entity_id:
                 return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
+            case b"erased" if self._rows.entity_id(digest, row[1]) == entity_id:
+                return erased_document(entity_id, entity_type_of(row[1]))
             case b"split" if self._rows.entity_id(digest, row[1]) == entity_id:
                 return split_document(entity_id, entity_type_of(row[1]), self._rows.successors(row))
             case _:
@@ -385,7 +396,7 @@ class RedisResolver:
         for entity, rule in self._rules.entities.items():
             for kind, one in rule.identifiers.items():
                 counted, over = (self._codes[entity, one.hub[0]], one.hub[1]) if one.hub else (0, 0)
-                yield [self._codes[entity, kind], counted, over, one.limit or 0, rule.size]
+                yield [self._codes[entity, kind], counted, over, one.limit or 0, rule.size, one.priority]
 
 
 _ADVICE = {

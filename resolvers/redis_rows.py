@@ -69,7 +69,7 @@ class Rows:
 
     def entity(self, digest: bytes, row: list[Any]) -> EntityView:
         """Read the row of a living entity."""
-        _, named, count, first, last, traits, rows, _ = row
+        _, named, count, first, last, traits, rows = row[:7]
         name, entity_type = self.entity_id(digest, named), entity_type_of(named)
         seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
         return EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
@@ -94,7 +94,7 @@ class Rows:
 
     def membership(self, row: list[Any]) -> tuple[str, str, MembershipView | None]:
         """Read a membership row: both ids, and the view unless nobody belongs to anything there any more."""
-        p, p_named, g, g_named, fold = row
+        p, p_named, g, g_named, fold = row[:5]
         pair = (self.entity_id(p, p_named), self.entity_id(g, g_named))
         return (*pair, read_membership(pair, fold))
 

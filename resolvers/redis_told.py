@@ -78,8 +78,8 @@ def _entity(rules: Rules, record: ToldRecord) -> list[Any]:
         traits = pack({name: _fact(fact) for name, fact in view.traits.items()})
         return ["e", digest, "active", [seen.digest for seen in view.identifiers], traits, b"", record.key]
     document = record.document or {}
-    if document.get("status") == "split":
-        return ["e", digest, "split", [], b"", b"", record.key]
+    if (status := document.get("status")) in {"split", "erased"}:
+        return ["e", digest, status, [], b"", b"", record.key]
     if document.get("status") == "merged":
         return ["e", digest, "merged", [], b"", founder_of(document["merged_into"]), record.key]
     return ["e", digest, "", [], b"", b"", record.key]

@@ -6,7 +6,7 @@ Invariant: folding an entity's records in version order gives its document's ide
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -36,9 +36,15 @@ class Change:
     data: dict[str, Any]
 
 
-def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = ()) -> Iterator[Change]:
-    """Tell how an entity came from `old` (None: it was not living) to `new`, in a fixed order."""
-    if old is None:
+def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = (), *, erased: bool = False) -> Iterator[Change]:
+    """Tell how an entity came from `old` (None: it was not living) to `new`, in a fixed order.
+
+    Of one from which something was `erased` what was is not told again: all that is left of it is.
+    """
+    if erased and old is not None:
+        yield Change("entity.erased", NOBODY, {"lives_on": True})
+        old = replace(new, identifiers=(), traits={})
+    elif old is None:
         yield Change("entity.created", new.founder.event, {"founder": _named(new.founder.identifier.type, new.founder.identifier.value)})
     yield from joinings(merges)
     yield from _identifier_changes(old, new)
@@ -85,14 +91,20 @@ def refusal(guard: str, event: Fact, identifiers: Iterable[tuple[str, str]]) -> 
 
 def ended(document: Mapping[str, Any]) -> Change:
     """Tell how an id ended: `document` is what the entities topic says of it."""
+    if document["status"] == "erased":
+        return Change("entity.erased", NOBODY, {"lives_on": False})
     return parting(document["successors"], ended=True) if document["status"] == "split" else ending(document["merged_into"])
 
 
-def membership_changes(old: MembershipView | None, new: MembershipView | None) -> Iterator[Change]:
-    """Tell how a membership started, changed its role, or ended; also when it went to another key with a merge."""
+def membership_changes(old: MembershipView | None, new: MembershipView | None, *, erased: bool = False) -> Iterator[Change]:
+    """Tell how a membership started, changed its role, or ended; also when it went to another key with a merge.
+
+    Of one that ended as who it names was `erased`, only that is told.
+    """
     if new is None:
         if old is not None and not old.ended:
-            yield Change("membership.ended", old.latest, {"group_id": old.group_id, "role": _role(old), "moved": True})
+            event, role = (NOBODY, None) if erased else (old.latest, _role(old))
+            yield Change("membership.ended", event, {"group_id": old.group_id, "role": role, "moved": True})
         return
     data = {"group_id": new.group_id, "role": _role(new)}
     was_on, is_on = old is not None and not old.ended, not new.ended

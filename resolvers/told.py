@@ -49,6 +49,7 @@ _COMPARED = {
     "identifiers": {"entity_type", "type", "value", "entity_id", "first_seen", "last_seen", "status"},
     "entities": _ENTITY | {"status", "states"},
     "merged": {"entity_id", "entity_type", "status", "merged_into"},
+    "erased": {"entity_id", "entity_type", "status"},
     "memberships": _MEMBERSHIP | {"last_seen"},
 }
 
@@ -62,10 +63,11 @@ def comparable(record: ToldRecord) -> bool:
     document = record.document
     if document is None:
         return False
-    merged = document.get("status") == "merged"
-    if document.keys() - {"version"} != _COMPARED["merged" if merged else record.topic]:
+    status = str(document.get("status"))
+    ended = record.topic == "entities" and status in {"merged", "erased"}
+    if document.keys() - {"version"} != _COMPARED[status if ended else record.topic]:
         return False
-    if record.topic == "entities" and not merged:
+    if record.topic == "entities" and not ended:
         return bool(not document["states"] and document["identifier_count"] == len(document["identifiers"]))
     return True
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from resolvers.evidence import evidence_of
-from resolvers.port import Applied, Resolver
+from resolvers.port import REREAD, Applied, Resolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Position
 from streams.events import Event, Identifier, Membership, Participant
@@ -74,6 +75,20 @@ async def apply(resolver: Resolver, *events: Event, partition: int = 0) -> Appli
     """Apply events as one batch that continues the partition."""
     position = await resolver.position("events", partition)
     return await resolver.apply(batch(events, position.offset, partition))
+
+
+Logs = Mapping[int, Sequence[Event]]
+"""By partition, all its events."""
+
+
+async def read_again(resolver: Resolver, logs: Logs, rules: Rules = RULES, at_once: int = 100, most: int = 1_000_000) -> None:
+    """Apply once more what erasures ask for; `most` batches at most."""
+    while most > 0 and (asked := await resolver.rereads()):
+        one = asked[0]
+        end = min(one.end, one.start + at_once)
+        again = replace(batch(logs[one.partition][one.start : end], one.start, one.partition, rules), log=REREAD)
+        await resolver.apply(again)
+        most -= 1
 
 
 async def documents(resolver: Resolver) -> Documents:

@@ -29,6 +29,8 @@ class Told:
         match kind:
             case "entity.created":
                 self.identifiers, self.traits, self.merged_into = [], {}, None
+            case "entity.erased":
+                self.identifiers, self.traits = [], {}
             case "entity.split" | "merge.refused":
                 assert data.keys() & {"parts", "guard"}
             case "entity.merged":

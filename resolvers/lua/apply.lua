@@ -6,13 +6,13 @@
 -- ARGV[4]  evidence, msgpack: {{time ms, time h, source, event id, sightings, memberships}, ...} where a sighting is
 --          {link digest, participant, {{identifier digest, type code, value}, ... centre first},
 --           {{trait, JSON}, ...}, {{state, value}, ...}} and a membership {sighting, sighting, role, ended 0|1}
--- ARGV[5]  guards, msgpack: {{type code, code of the type that is counted for hubs or 0, over how many, limit or 0, size}, ...}
+-- ARGV[5]  guards, msgpack: {{type code, code of the type that is counted for hubs or 0, over how many, limit or 0, size, priority}, ...}
 -- ARGV[6]  mark of the call that this one comes after, '' for the first        ARGV[7]  mark of this call
 -- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order; zeros for nobody} | {'GAP', stored offset} another offset or mark | {'LOST'}
 --
 -- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept. Two cases that meet
 --          cost as much as the smaller one has parts.
--- Keeps    The batch, what it made dirty and the position are written in one step, or nothing is.
+-- Keeps    What an erasure covers is left out, whenever it arrives. The batch, what it made dirty and the position are written in one step, or nothing is.
 
 if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
@@ -47,6 +47,7 @@ local function create_node(entry, l, event)
   nodes[id], known[n.digest] = n, id
   created[#created + 1] = { n, entry[3] }
   if corrected then n.flags = said_of(n.digest) end
+  if erasures() and redis.call('HEXISTS', bucket('z', n.digest), n.digest) == 1 then n.flags = n.flags + REBORN end
   if has(n, BLOCKED) then
     raise(n, DETACHED)
   else
@@ -54,6 +55,15 @@ local function create_node(entry, l, event)
     if has(n, LINKED) then put_with_partners(n) end
   end
   return n
+end
+
+-- Bring back an identifier of which an erasure had left no link.
+local function revive(n, value, l, event)
+  lower(n, ERASED)
+  n.first, n.last, n.flink, n.told, n.dirty = event[1], event[2], l.id, 0, true
+  created[#created + 1] = { n, value }
+  turn_on(n)
+  if not has(n, DETACHED) then raise(part(find(n)), STALE) end
 end
 
 -- Remember who was seen with whom, for types that have a hub rule. One that met too many connects nothing from now on.
@@ -74,6 +84,7 @@ local function count_together(members)
 end
 
 local function remember(id, other)
+  if has(node(id), REFRESH) then redis.call('SADD', BASE .. ':Hn:' .. id, other) end
   local key, field = page('h', id)
   local packed, new = redis.call('HGET', key, field) or '', struct.pack('>I5', other)
   if packed == '*' then
@@ -99,6 +110,7 @@ local function create_link(sighting, event)
   local members = {}
   for i, entry in ipairs(sighting[3]) do
     local n = node_of(entry[1]) or create_node(entry, l, event)
+    if has(n, ERASED) then revive(n, entry[3], l, event) end
     members[i] = n
     l.members[i] = { n.id, n.head }
     n.head, n.dirty = l.id, true
@@ -110,6 +122,7 @@ end
 -- Bring a link's time to its member; true when the identifier's document changed. `p` is the part that it is of, if any.
 local function touch(n, p, l, event)
   local changed = false
+  if has(n, REFRESH) then count_in(fresh_of(n), l) end
   if l.first <= n.first and n.flink ~= l.id and fact_less(event_of(l), event_of(link(n.flink))) then n.flink, n.dirty = l.id, true end
   if event[1] < n.first then
     n.first, changed = event[1], true
@@ -212,8 +225,15 @@ local function join_trait(l, p, name, fact)
   if p then fold_trait(p, name, fact) end
 end
 
+local taking_away = erasures() and redis.call('EXISTS', BASE .. ':walkq') == 1
+
 local function see(sighting, event)
   local l, members = link_of(sighting[1]), nil
+  if erasures() and (not l or (taking_away and covers(l))) then
+    sighting = as_known_now(sighting, event[1])
+    if not sighting then return false end
+    l = link_of(sighting[1])
+  end
   if not l then
     l, members = create_link(sighting, event)
     settle(members, l, event, true)
@@ -267,13 +287,14 @@ for _, evidence in ipairs(batch) do
     seen[#seen + 1] = here[i]
   end
   for _, m in ipairs(evidence[6]) do
-    belong(here[m[1] + 1], here[m[2] + 1], { event[1], event[3], event[4], m[3] }, m[4])
+    local member, group = here[m[1] + 1], here[m[2] + 1]
+    if member and group then belong(member, group, { event[1], event[3], event[4], m[3] }, m[4]) end
   end
 end
 
 -- The id that a participant gets: what is untold until its case is settled has been told by this, and must lead somewhere.
 local function replied(l)
-  local centre = centre_of(l)
+  local centre = l and centre_of(l)
   if not centre then return NOWHERE end
   local p = part(find(centre))
   if has(p, HIDDEN) then raise(p, ISSUED) end
@@ -293,5 +314,30 @@ for _, new in ipairs(created_links) do put(bucket('l', new[1]), new[1], struct.p
 for _, o in ipairs(observations) do redis.call('ZADD', BASE .. ':o:' .. o[1], o[2], o[3]) end
 for _, t in ipairs(together) do remember(t[1], t[2]) end
 flush()
+write_walks()
+write_freshes()
 go_on()
+
+-- Of each day, the first offset at which a partition has an event of it: from there on it is read again when an erasure asks for that.
+local log, partition = string.match(ARGV[1], '^([^/]*)/(.*)$')
+if log == 'events' then
+  local days = {}
+  for _, evidence in ipairs(batch) do days[math.floor(evidence[1] / DAY)] = true end
+  for day in pairs(days) do redis.call('HSETNX', BASE .. ':days:' .. partition, string.format('%d', day), ARGV[2]) end
+end
+
+-- A partition that was read again to its end; once more, for erasures that came meanwhile.
+local under_way = log == 'reread' and redis.call('HGET', REREADS, partition)
+if under_way and tonumber(string.match(ARGV[3], '^%d+')) >= tonumber(string.match(under_way, '%d+$')) then
+  local after = redis.call('HGET', REREADS .. ':next', partition)
+  redis.call('HDEL', REREADS .. ':next', partition)
+  if after then
+    begin_reread(partition, after)
+  else
+    redis.call('HDEL', REREADS, partition)
+    redis.call('HDEL', BASE .. ':pos', ARGV[1])
+    redis.call('HDEL', BASE .. ':marks', ARGV[1])
+    if redis.call('EXISTS', REREADS) == 0 then redis.call('DEL', REREADS .. ':of') end
+  end
+end
 return { 'OK', table.concat(founders) }

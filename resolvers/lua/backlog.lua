@@ -1,7 +1,7 @@
 -- Count what is applied and not yet told.
 --
 -- KEYS[1]  the space's base key
--- REPLY    {'OK', dirty output keys, output keys in flight, sweeps and walks, shards in recovery, cases} | {'LOST'}
+-- REPLY    {'OK', dirty output keys, output keys in flight, sweeps and walks, shards in recovery, cases, partitions that are read again} | {'LOST'}
 --
 -- Cost     O(shards)
 
@@ -12,4 +12,4 @@ for shard = 0, shards - 1 do
   waiting = waiting + redis.call('HLEN', BASE .. ':dirty:' .. shard)
   inflight = inflight + redis.call('HLEN', BASE .. ':inflight:' .. shard)
 end
-return { 'OK', waiting, inflight, redis.call('LLEN', BASE .. ':sweepq') + redis.call('LLEN', BASE .. ':walkq'), redis.call('HLEN', RECOVERY), redis.call('ZCARD', DUE) }
+return { 'OK', waiting, inflight, redis.call('LLEN', BASE .. ':sweepq') + redis.call('LLEN', BASE .. ':walkq') + redis.call('LLEN', BASE .. ':freshq'), redis.call('HLEN', RECOVERY), redis.call('ZCARD', DUE), redis.call('HLEN', BASE .. ':rereads') }

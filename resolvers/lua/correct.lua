@@ -2,11 +2,12 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  log and partition        ARGV[2]  offset at which the batch starts        ARGV[3]  the position after it, `offset:checksum`
--- ARGV[4]  msgpack {{'b' block | 'f' forbid | 'l' link, {digest, ...} in order, issued ms, command id, 1 if it holds | 0}, ...}
+-- ARGV[4]  msgpack {{'b' block | 'f' forbid | 'l' link, {digest, ...} in order, issued ms, command id, 1 if it holds | 0}, ...} or
+--          {'e' erase, {{digest, type code, digest since}, ...}, cutoff ms}; but for the last all digests are of first generations
 -- ARGV[5]  guards, as for `apply`        ARGV[6]  mark of the call that this one comes after        ARGV[7]  mark of this call
 -- REPLY    {'OK'} | {'GAP', stored offset} | {'LOST'}
 --
--- Cost     O(corrections, and the pairs that name the same identifiers); what follows is walked over and settled
+-- Cost     O(corrections, and the pairs that name the same identifiers); what follows is walked over and settled. Of an erasure also O(days of the log)
 -- Keeps    Of each subject the latest by (issued, command id) stands, whatever came first. What is said of an identifier is kept
 --          whether or not it was seen yet.
 
@@ -75,6 +76,87 @@ local function join(digests, holds, issued)
   put_both_in_case(one, other)
 end
 
+-- A node without evidence: of an identifier that is erased, so that an id that was made of it leads to that.
+local function husk(digest, code)
+  if node_of(digest) then return end
+  local id = number('nodes')
+  nodes[id] = { id = id, parent = id, next = id, first = 0, last = 0, flink = 0, head = 0, told = 0, code = code, digest = digest, flags = ERASED + DETACHED, dirty = true }
+  known[digest] = id
+  if redis.call('HEXISTS', bucket('z', digest), digest) == 1 then raise(nodes[id], REBORN) end
+  put(bucket('i', digest), digest, struct.pack('>I5', id))
+end
+
+-- What operators said of an identifier holds for it under its new digest.
+local function rename_said(was, now)
+  flags_of(now).flags, flags_of(was).flags = flags_of(was).flags, 0
+  local enemies, linked = BASE .. ':f:' .. was, redis.call('HGETALL', BASE .. ':j:' .. was)
+  for _, other in ipairs(redis.call('SMEMBERS', enemies)) do
+    redis.call('SREM', BASE .. ':f:' .. other, was)
+    redis.call('SADD', BASE .. ':f:' .. other, now)
+    redis.call('SADD', BASE .. ':f:' .. now, other)
+  end
+  for i = 1, #linked, 2 do
+    redis.call('HDEL', BASE .. ':j:' .. linked[i], was)
+    redis.call('HSET', BASE .. ':j:' .. linked[i], now, linked[i + 1])
+    redis.call('HSET', BASE .. ':j:' .. now, linked[i], linked[i + 1])
+  end
+  redis.call('DEL', enemies, BASE .. ':j:' .. was)
+end
+
+local again, again_from = {}, nil -- first generations' digests of what may have been seen after the cutoff too, and the earliest cutoff
+
+local function erase(first, code, since, cutoff)
+  local e = erasure_of(first)
+  redis.call('HSET', bucket('z', since), since, first)
+  if e and e[1] >= cutoff then
+    if since ~= e[2] then husk(since, code) end
+    return
+  end
+  local was = e and e[2] or first
+  local n, before = node_of(was), was
+  if not n then
+    husk(was, code)
+    if e then before = e[3] end
+  elseif not has(n, ERASED) then
+    if (n.last + 1) * 3600000 > cutoff then
+      again[#again + 1] = first
+      again_from = math.min(again_from or cutoff, cutoff)
+    end
+    for _, flag in ipairs({ BLOCKED, FORBIDS, LINKED }) do lower(n, flag) end
+    cover(n)
+  end
+  redis.call('HSET', bucket('y', first), first, struct.pack(ERASURE, cutoff, since, before))
+  redis.call('HSET', META, 'erased', 1)
+  any_erased = true
+  rename_said(was, since)
+end
+
+-- Have the events log applied once more, from the first event of the cutoff's day on.
+local function read_again()
+  if #again == 0 then return end
+  local places, asked = redis.call('HGETALL', BASE .. ':pos'), false
+  for i = 1, #places, 2 do
+    local partition = string.match(places[i], '^events/(.*)$')
+    local from
+    local days = partition and redis.call('HGETALL', BASE .. ':days:' .. partition) or {}
+    for d = 1, #days, 2 do
+      if tonumber(days[d]) >= math.floor(again_from / DAY) then from = math.min(from or math.huge, tonumber(days[d + 1])) end
+    end
+    if from then
+      local stretch = string.format('%d:%s', from, string.match(places[i + 1], '^%d+'))
+      local waits = redis.call('HGET', REREADS .. ':next', partition)
+      if redis.call('HEXISTS', REREADS, partition) == 0 then
+        begin_reread(partition, stretch)
+      else
+        if waits then stretch = string.format('%d:%s', math.min(from, tonumber(string.match(waits, '^%d+'))), string.match(places[i + 1], '^%d+')) end
+        redis.call('HSET', REREADS .. ':next', partition, stretch)
+      end
+      asked = true
+    end
+  end
+  if asked then redis.call('SADD', REREADS .. ':of', unpack(again)) end
+end
+
 local by_kind = { b = block, f = forbid, l = join }
 
 local function later(one, other) -- {issued, command id}
@@ -82,7 +164,7 @@ local function later(one, other) -- {issued, command id}
   return bytes_less(other[2], one[2])
 end
 
-for _, c in ipairs(cmsgpack.unpack(ARGV[4])) do
+local function correct(c)
   local kind, digests, issued, holds = c[1], c[2], c[3], c[5] == 1
   local subject = kind .. table.concat(digests)
   local key = bucket('c', digests[1])
@@ -90,7 +172,16 @@ for _, c in ipairs(cmsgpack.unpack(ARGV[4])) do
   local had = raw and cmsgpack.unpack(raw)
   if not had or later({ issued, c[4] }, had) then
     stand[subject] = { key = key, packed = cmsgpack.pack({ issued, c[4], c[5] }) }
+    for i, first in ipairs(digests) do digests[i] = since_erased(first) end
     if (had and had[3] == 1 or false) ~= holds or (kind == 'l' and holds) then by_kind[kind](digests, holds, issued) end
+  end
+end
+
+for _, c in ipairs(cmsgpack.unpack(ARGV[4])) do
+  if c[1] == 'e' then
+    for _, one in ipairs(c[2]) do erase(one[1], one[2], one[3], c[3]) end
+  else
+    correct(c)
   end
 end
 
@@ -105,4 +196,5 @@ if blocked ~= 0 then redis.call('HINCRBY', META, 'blocked', blocked) end
 flush()
 write_walks()
 go_on()
+read_again()
 return { 'OK' }

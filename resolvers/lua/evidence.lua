@@ -44,7 +44,7 @@ local function read_links(id, at)
       if not off(node(m[1])) then on[#on + 1] = m[1] end
       if m[1] == id then after = m[2] end
     end
-    if #on > 1 and on[1] == id then rows[#rows + 1] = { l.id, l.first, on } end
+    if #on > 1 and on[1] == id and not l.dead then rows[#rows + 1] = { l.id, l.first, on } end
     at = after
   end
 end

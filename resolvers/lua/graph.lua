@@ -17,7 +17,7 @@ end
 
 local unread = {} -- shards whose topics are still to be read: those say what was told, so nothing is remembered of it here
 
-local function mark_identifier(n) dirty['i' .. n.digest] = '' end
+local function mark_identifier(n) dirty['i' .. first_of(n)] = '' end
 
 local function mark_entity(digest, p) -- p: the part that was told under this id until now, or nil
   local key = 'e' .. digest
@@ -46,10 +46,19 @@ local function told_under(id)
   return has(p, HIDDEN) and '' or node(p.founder).digest
 end
 
+-- Whether an erasure took one of the links of a membership: it stays in lists until these are made anew.
+local function is_dead(b)
+  if not b.latest then return true end
+  if not erasures() then return false end
+  local a, g = struct.unpack('>I5I5', b.name)
+  return link(a).dead or link(g).dead
+end
+
 -- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere.
 local function retell_membership(b)
-  local p, g = told_under(b.a), told_under(b.g)
-  if p == '' or g == '' then p, g = '', '' end
+  local p, g, dead = told_under(b.a), told_under(b.g), is_dead(b)
+  if dead and b.told_p == p and b.told_g == g then return end -- until one of the entities is folded anew
+  if dead or p == '' or g == '' then p, g = '', '' end
   if b.told_p ~= '' and (b.told_p ~= p or b.told_g ~= g) then
     local left = fold_of(b.told_p .. b.told_g)
     local key = 'm' .. left.name
@@ -179,7 +188,7 @@ local function unite(a, b)
     join_traits(traits_of(p), from)
     p.traits_dirty = true
   end
-  p.flags = bit.bor(bit.band(p.flags, q.flags, HIDDEN), bit.band(bit.bor(p.flags, q.flags), STALE + TOUCHED))
+  p.flags = bit.bor(bit.band(p.flags, q.flags, HIDDEN), bit.band(bit.bor(p.flags, q.flags), STALE + TOUCHED + LESSENED))
   p.dirty, q.gone = true, true
   return a
 end
@@ -252,6 +261,13 @@ local function emptied(q)
   return found
 end
 
+-- Leave a membership of a link that was taken away out of one of the lists in which it is; what is left of it goes with the other.
+local function drop(b, way)
+  if b.latest then b.latest, b.active, b.ended = false, false, 1 else b.gone = true end
+  local side, after = way == 'groups' and 'a' or 'g', way == 'groups' and 'next_a' or 'next_g'
+  b[side], b[after], b.dirty = 0, NOTHING, true
+end
+
 local MOST_AT_ONCE = 1000 -- arguments of one command that come from a table: Lua's stack is bounded
 
 -- Fields of hashes to be written, key by key: one command for all fields of a hash, since a command costs more than a field.
@@ -265,96 +281,6 @@ local function put(key, field, value)
   end
   local count = #fields
   fields[count + 1], fields[count + 2] = field, value
-end
-
-local function write_puts()
-  for key, fields in pairs(puts) do
-    for first = 1, #fields, MOST_AT_ONCE do
-      redis.call('HSET', key, unpack(fields, first, math.min(#fields, first + MOST_AT_ONCE - 1)))
-    end
-  end
-end
-
--- Make keys of a shard dirty that are not; what was told of one that is stays that of the older marking.
-local function write_dirty_of(shard, keys)
-  local hash, queue = BASE .. ':dirty:' .. shard, BASE .. ':queue:' .. shard
-  for first = 1, #keys, MOST_AT_ONCE / 2 do
-    local last = math.min(#keys, first + MOST_AT_ONCE / 2 - 1)
-    local had = redis.call('HMGET', hash, unpack(keys, first, last))
-    local new, marked = {}, {}
-    for i, told in ipairs(had) do
-      if not told then
-        local key = keys[first + i - 1]
-        new[#new + 1] = key
-        marked[#marked + 1] = key
-        marked[#marked + 1] = dirty[key]
-      end
-    end
-    if #new > 0 then
-      redis.call('HSET', hash, unpack(marked))
-      redis.call('RPUSH', queue, unpack(new))
-    end
-  end
-end
-
-local function write_dirty()
-  local by_shard = {}
-  for key in pairs(dirty) do
-    local shard = shard_of(string.sub(key, 2, 17))
-    local keys = by_shard[shard]
-    if not keys then
-      keys = {}
-      by_shard[shard] = keys
-    end
-    keys[#keys + 1] = key
-  end
-  for shard, keys in pairs(by_shard) do write_dirty_of(shard, keys) end
-  for key, list in pairs(notes) do
-    for _, one in ipairs(list) do redis.call('RPUSH', BASE .. ':note:' .. key, one) end
-  end
-end
-
-local function write_memberships()
-  for _, b in pairs(belongs) do
-    if b and b.dirty then
-      put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g, b.a, b.g }))
-    end
-  end
-  for _, q in pairs(lists) do
-    if q.dirty then
-      local key, field = page(q.kind, q.id)
-      if q.group_count + q.member_count > 0 then
-        put(key, field, struct.pack(LISTS, q.groups, q.group_count, q.members, q.member_count))
-      else
-        redis.call('HDEL', key, field)
-      end
-    end
-  end
-  for name, f in pairs(folds) do
-    if f.dirty then
-      if f.latest then
-        put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false }))
-      else
-        redis.call('HDEL', bucket('r', name), name)
-      end
-    end
-  end
-end
-
-local function write_sweeps()
-  for _, s in ipairs(sweeps) do
-    local name, at, stop = unpack(s)
-    local under_way = redis.call('HGET', BASE .. ':sweeps', name)
-    local phase, cursor, again = 0, NOTHING, 0
-    if under_way then -- let it finish where it is and then go round once more, so that it gets on whatever changes
-      at, stop, phase, cursor = struct.unpack('>I5I5Bc10', under_way)
-      again = 1
-      if string.byte(name, 6) == 0 then stop = at end
-    else
-      redis.call('RPUSH', BASE .. ':sweepq', name)
-    end
-    redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5Bc10B', at, stop, phase, cursor, again))
-  end
 end
 
 -- Cases: parts whose evidence breaks a guard together, or may. Nobody unites these but who settles the case (settle.lua), by a pure
@@ -417,60 +343,157 @@ local function drop_case(key, id)
   redis.call('ZREM', DUE, id)
 end
 
--- A case waits for some time before it is settled again: PATIENCE times as long as that took, but not for more than a quarter of its size.
-local function write_cases()
-  local now
-  for id, c in pairs(cases) do
-    local key = BASE .. ':case:' .. id
-    if c.gone then
-      drop_case(key, id)
-    elseif c.dirty then
-      now = now or now_ms()
-      for root in pairs(c.roots) do redis.call('SADD', key .. ':roots', root) end
-      redis.call('HSET', key, 'seq', c.seq, 'epoch', c.epoch)
-      local done, ended, took, leased = unpack(redis.call('HMGET', key, 'done', 'ended', 'took', 'leased'))
-      if tonumber(leased or '0') < now then
-        local due = tonumber(ended or '0') + PATIENCE * tonumber(took or '0')
-        if due > now and (c.seq - tonumber(done or '0')) * 4 >= redis.call('SCARD', key .. ':roots') then due = now end
-        local had = redis.call('ZSCORE', DUE, id)
-        if not had or tonumber(had) > due then redis.call('ZADD', DUE, due, id) end
+local flush -- writes everything that is dirty
+do
+  local function write_puts()
+    for key, fields in pairs(puts) do
+      for first = 1, #fields, MOST_AT_ONCE do
+        redis.call('HSET', key, unpack(fields, first, math.min(#fields, first + MOST_AT_ONCE - 1)))
       end
     end
   end
-end
 
-local function flush()
-  write_sweeps()
-  for id, n in pairs(nodes) do
-    if n.dirty then
-      local key, field = page('n', id)
-      put(key, field, pack_node(n))
-    end
-  end
-  for id, l in pairs(links) do
-    if l.dirty then
-      local key, field = page('k', id)
-      put(key, field, pack_link(l))
-    end
-  end
-  for root, p in pairs(parts) do
-    local key, field = page('p', root)
-    local traits_key = page('t', root)
-    if p.gone then
-      if p.raw then redis.call('HDEL', key, field) end
-      if p.traits_raw ~= '' then redis.call('HDEL', traits_key, field) end
-    else
-      if p.dirty then put(key, field, pack_part(p)) end
-      if p.traits_dirty and next(p.traits) then
-        put(traits_key, field, cmsgpack.pack(p.traits))
-      elseif p.traits_dirty and p.traits_raw ~= '' then
-        redis.call('HDEL', traits_key, field)
+  -- Make keys of a shard dirty that are not; what was told of one that is stays that of the older marking.
+  local function write_dirty_of(shard, keys)
+    local hash, queue = BASE .. ':dirty:' .. shard, BASE .. ':queue:' .. shard
+    for first = 1, #keys, MOST_AT_ONCE / 2 do
+      local last = math.min(#keys, first + MOST_AT_ONCE / 2 - 1)
+      local had = redis.call('HMGET', hash, unpack(keys, first, last))
+      local new, marked = {}, {}
+      for i, told in ipairs(had) do
+        local key = keys[first + i - 1]
+        if told and string.byte(dirty[key]) == 88 then -- 'X': its value is gone, so nothing else can be told of it
+          redis.call('HSET', hash, key, dirty[key])
+        elseif not told then
+          new[#new + 1] = key
+          marked[#marked + 1] = key
+          marked[#marked + 1] = dirty[key]
+        end
+      end
+      if #new > 0 then
+        redis.call('HSET', hash, unpack(marked))
+        redis.call('RPUSH', queue, unpack(new))
       end
     end
   end
-  write_memberships()
-  write_puts()
-  write_cases()
-  write_dirty()
-  for name, value in pairs(counters) do redis.call('HSET', META, name, string.format('%d', value)) end
+
+  local function write_dirty()
+    local by_shard = {}
+    for key in pairs(dirty) do
+      local shard = shard_of(string.sub(key, 2, 17))
+      local keys = by_shard[shard]
+      if not keys then
+        keys = {}
+        by_shard[shard] = keys
+      end
+      keys[#keys + 1] = key
+    end
+    for shard, keys in pairs(by_shard) do write_dirty_of(shard, keys) end
+    for key, list in pairs(notes) do
+      for _, one in ipairs(list) do redis.call('RPUSH', BASE .. ':note:' .. key, one) end
+    end
+  end
+
+  local function write_memberships()
+    for _, b in pairs(belongs) do
+      if b and b.gone then
+        redis.call('HDEL', pair_key(b.name), b.name)
+      elseif b and b.dirty then
+        put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g, b.a, b.g }))
+      end
+    end
+    for _, q in pairs(lists) do
+      if q.dirty then
+        local key, field = page(q.kind, q.id)
+        if q.group_count + q.member_count > 0 then
+          put(key, field, struct.pack(LISTS, q.groups, q.group_count, q.members, q.member_count))
+        else
+          redis.call('HDEL', key, field)
+        end
+      end
+    end
+    for name, f in pairs(folds) do
+      if f.dirty then
+        if f.latest then
+          put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false }))
+        else
+          redis.call('HDEL', bucket('r', name), name)
+        end
+      end
+    end
+  end
+
+  local function write_sweeps()
+    for _, s in ipairs(sweeps) do
+      local name, at, stop = unpack(s)
+      local under_way = redis.call('HGET', BASE .. ':sweeps', name)
+      local phase, cursor, again = 0, NOTHING, 0
+      if under_way then -- let it finish where it is and then go round once more, so that it gets on whatever changes
+        at, stop, phase, cursor = struct.unpack('>I5I5Bc10', under_way)
+        again = 1
+        if string.byte(name, 6) == 0 then stop = at end
+      else
+        redis.call('RPUSH', BASE .. ':sweepq', name)
+      end
+      redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5Bc10B', at, stop, phase, cursor, again))
+    end
+  end
+
+  -- A case waits for some time before it is settled again: PATIENCE times as long as that took, but not for more than a quarter of its size.
+  local function write_cases()
+    local now
+    for id, c in pairs(cases) do
+      local key = BASE .. ':case:' .. id
+      if c.gone then
+        drop_case(key, id)
+      elseif c.dirty then
+        now = now or now_ms()
+        for root in pairs(c.roots) do redis.call('SADD', key .. ':roots', root) end
+        redis.call('HSET', key, 'seq', c.seq, 'epoch', c.epoch)
+        local done, ended, took, leased = unpack(redis.call('HMGET', key, 'done', 'ended', 'took', 'leased'))
+        if tonumber(leased or '0') < now then
+          local due = tonumber(ended or '0') + PATIENCE * tonumber(took or '0')
+          if due > now and (c.seq - tonumber(done or '0')) * 4 >= redis.call('SCARD', key .. ':roots') then due = now end
+          local had = redis.call('ZSCORE', DUE, id)
+          if not had or tonumber(had) > due then redis.call('ZADD', DUE, due, id) end
+        end
+      end
+    end
+  end
+
+  flush = function()
+    write_sweeps()
+    for id, n in pairs(nodes) do
+      if n.dirty then
+        local key, field = page('n', id)
+        put(key, field, pack_node(n))
+      end
+    end
+    for id, l in pairs(links) do
+      if l.dirty then
+        local key, field = page('k', id)
+        put(key, field, pack_link(l))
+      end
+    end
+    for root, p in pairs(parts) do
+      local key, field = page('p', root)
+      local traits_key = page('t', root)
+      if p.gone then
+        if p.raw then redis.call('HDEL', key, field) end
+        if p.traits_raw ~= '' then redis.call('HDEL', traits_key, field) end
+      else
+        if p.dirty then put(key, field, pack_part(p)) end
+        if p.traits_dirty and next(p.traits) then
+          put(traits_key, field, cmsgpack.pack(p.traits))
+        elseif p.traits_dirty and p.traits_raw ~= '' then
+          redis.call('HDEL', traits_key, field)
+        end
+      end
+    end
+    write_memberships()
+    write_puts()
+    write_cases()
+    write_dirty()
+    for name, value in pairs(counters) do redis.call('HSET', META, name, string.format('%d', value)) end
+  end
 end

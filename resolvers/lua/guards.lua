@@ -3,14 +3,14 @@
 -- Invariant: a node is off because it is BLOCKED or a HUB, both functions of the evidence and the corrections. Whoever turns it on or off
 -- puts its part in a case, and what its links join besides is found by a walk over them, piece by piece.
 
-local counted_by, most_met, limit_of, size_of = {}, {}, {}, {} -- by type code
+local counted_by, most_met, limit_of, size_of, priority_of = {}, {}, {}, {}, {} -- by type code
 
 local function read_guards(packed)
   for _, rule in ipairs(cmsgpack.unpack(packed)) do
     local code = rule[1]
     if rule[2] > 0 then counted_by[code], most_met[code] = rule[2], rule[3] end
     if rule[4] > 0 then limit_of[code] = rule[4] end
-    size_of[code] = rule[5]
+    size_of[code], priority_of[code] = rule[5], rule[6]
   end
 end
 
@@ -109,6 +109,18 @@ local function recheck(n)
     lower(n, HUB)
     turn_on(n)
   end
+end
+
+-- Have a node connect nothing any more, as an erasure covers it or has left no link of it.
+local function cover(n)
+  if has(n, DETACHED) then
+    raise(n, ERASED)
+    if has(n, FOUNDED) then mark_entity(n.digest, false) end
+  else
+    turn_off(n, ERASED)
+  end
+  lower(n, REFRESH)
+  walks[n.id] = true
 end
 
 local function write_walks()

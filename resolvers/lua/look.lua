@@ -2,12 +2,13 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  'identifier' | 'entity' with ARGV[2] a digest; 'membership' with two; 'nodes' with ARGV[2] the first node and ARGV[3] how many;
---          'standing' with a digest;
+--          'standing' with a digest; 'rereads';
 --          'links' with ARGV[2] a digest, ARGV[3] the link to go on with (0 = the newest), ARGV[4] how many, ARGV[5] after how many
 --          identifiers to stop
 -- REPLY    {'LOST'} | {'OK', msgpack row}; a membership row, or a row where that of 'identifier' is {founder, its type, identifier row} or {}, of 'entity' an
 --          entity row, of 'nodes' a list of {founder, its type, identifier row, entity row or {}},
 --          of 'standing' {1 if known, flags, {{type, value}, ...} forbidden with it, {{type, value, since ms}, ...} linked with it},
+--          of 'rereads' {{{partition, where it is, end}, ...}, {digest, ...}},
 --          of 'links' {link to go on with or 0, {link row, ...}}
 --
 -- Cost     O(identifiers read): of 'links' at most ARGV[5] and those of one link more. Writes nothing.
@@ -36,12 +37,9 @@ local function link_page(n, at, most, most_linked)
   if at == 0 then at = n.head end
   while at ~= 0 and #rows < most and linked < most_linked do
     local l = link(at)
-    rows[#rows + 1] = link_row(l)
+    if not l.dead then rows[#rows + 1] = link_row(l) end
     linked = linked + #l.members
-    at = 0
-    for _, m in ipairs(l.members) do
-      if m[1] == n.id then at = m[2] end
-    end
+    at = next_of(l, n)
   end
   return { at, rows }
 end
@@ -50,7 +48,7 @@ local function named_by(key, read) -- identifiers that were seen, of those that 
   local rows = {}
   for _, one in ipairs(read(key)) do
     local n = node_of(one[1])
-    if n then rows[#rows + 1] = { code_name(n.code), value_of(n.id), one[2] } end
+    if n and not has(n, ERASED) then rows[#rows + 1] = { code_name(n.code), value_of(n.id), one[2] } end
   end
   return rows
 end
@@ -69,22 +67,32 @@ end
 
 local function standing(digest)
   local n, said = node_of(digest), redis.call('HGET', bucket('x', digest), digest)
+  if n and has(n, ERASED) then n = nil end
   local flags = n and n.flags or said and string.byte(said) or 0
   return { n and 1 or 0, flags, named_by(BASE .. ':f:' .. digest, forbidden_with), named_by(BASE .. ':j:' .. digest, linked_with) }
 end
 
 if ARGV[1] == 'standing' then
-  return { 'OK', cmsgpack.pack(standing(ARGV[2])) }
+  return { 'OK', cmsgpack.pack(standing(since_erased(ARGV[2]))) }
 elseif ARGV[1] == 'identifier' then
-  local n = node_of(ARGV[2])
+  local n = node_of(since_erased(ARGV[2]))
   return { 'OK', cmsgpack.pack(n and not has(n, DETACHED) and row(n) or {}) }
 elseif ARGV[1] == 'entity' then
   return { 'OK', cmsgpack.pack(entity_row(ARGV[2], {})) }
 elseif ARGV[1] == 'membership' then
   return { 'OK', cmsgpack.pack(membership_row(ARGV[2])) }
 elseif ARGV[1] == 'links' then
-  local n = node_of(ARGV[2])
+  local n = node_of(since_erased(ARGV[2]))
   return { 'OK', cmsgpack.pack(n and link_page(n, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])) or { 0, {} }) }
+end
+
+if ARGV[1] == 'rereads' then
+  local stretches, flat = {}, redis.call('HGETALL', BASE .. ':rereads')
+  for i = 1, #flat, 2 do
+    local at = string.match(redis.call('HGET', BASE .. ':pos', 'reread/' .. flat[i]), '^%d+')
+    stretches[#stretches + 1] = { tonumber(flat[i]), tonumber(at), tonumber(string.match(flat[i + 1], '%d+$')) }
+  end
+  return { 'OK', cmsgpack.pack({ stretches, redis.call('SMEMBERS', BASE .. ':rereads:of') }) }
 end
 
 local rows = {}

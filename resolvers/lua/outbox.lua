@@ -7,7 +7,9 @@ local function undo(shard)
   local entries = redis.call('HGETALL', inflight)
   for i = 1, #entries, 2 do
     local key, was = entries[i], cmsgpack.unpack(entries[i + 1])
-    if redis.call('HSET', BASE .. ':dirty:' .. shard, key, was[1]) == 1 then redis.call('LPUSH', BASE .. ':queue:' .. shard, key) end
+    local marked = redis.call('HGET', BASE .. ':dirty:' .. shard, key)
+    if not marked then redis.call('LPUSH', BASE .. ':queue:' .. shard, key) end
+    if not marked or string.byte(marked) ~= 88 then redis.call('HSET', BASE .. ':dirty:' .. shard, key, was[1]) end -- 'X' says all that is known
     if was[3] ~= 0 then -- what was told of an id that ended, before
       local where, field = page('g', was[3])
       if was[4] ~= '' then redis.call('HSET', where, field, was[4]) else redis.call('HDEL', where, field) end

@@ -18,6 +18,15 @@ local function go_on()
   redis.call('HSET', BASE .. ':marks', ARGV[1], ARGV[7])
 end
 
+local DAY = 86400000
+local REREADS = BASE .. ':rereads' -- partition of the events log -> from where, and up to where, it must be applied once more
+
+local function begin_reread(partition, stretch) -- `from:end`
+  redis.call('HSET', REREADS, partition, stretch)
+  redis.call('HSET', BASE .. ':pos', 'reread/' .. partition, string.match(stretch, '^%d+') .. ':0')
+  redis.call('HDEL', BASE .. ':marks', 'reread/' .. partition)
+end
+
 local function read_unread()
   local recovering = redis.call('HGETALL', RECOVERY)
   for i = 1, #recovering, 2 do unread[tonumber(recovering[i])] = recovering[i + 1] == 'waiting' end

@@ -15,7 +15,7 @@ local BASE = KEYS[1]
 local META = BASE .. ':meta'
 local RECOVERY = BASE .. ':recovery' -- shard -> 'waiting' | 'hold' | 'unread' | 'reader' and its name
 local ENDS = BASE .. ':ends' -- log and partition -> offset up to which it must be applied before anything is told
-local NODE = '>I5I5I7I4I5I5I5Bc16B'
+local NODE = '>I5I5I7I4I5I5I5Bc16I2'
 local PART = '>I5I7I4I5I7c16I5BB'
 local LINK = '>I7I4I2'
 
@@ -52,15 +52,16 @@ end
 
 -- Flags of nodes: BLOCKED by a command, or a HUB: connects and founds nothing (it is off). DETACHED: off, and of no part. FORBIDS: a forbidden
 -- pair names it. FOUNDED: an entity's id was made of it once.
--- LINKED: a correction links it with another. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
--- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS.
-local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED = 1, 2, 4, 8, 16, 32
-local HIDDEN, ISSUED, STALE, TOUCHED = 1, 2, 4, 8
+-- LINKED: a correction links it with another. ERASED: an erasure covers it, or left no link of it; it is off. REFRESH: an erasure took a link of it,
+-- so what is folded from its links is made anew (walk.lua). REBORN: it was erased, and seen later: its digest is of a later generation. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
+-- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS. LESSENED: what an erasure took away is still in its folds.
+local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED, ERASED, REFRESH, REBORN = 1, 2, 4, 8, 16, 32, 64, 128, 256
+local HIDDEN, ISSUED, STALE, TOUCHED, LESSENED = 1, 2, 4, 8, 16
 
 local function has(x, flag) return bit.band(x.flags, flag) ~= 0 end
 local function raise(x, flag) if not has(x, flag) then x.flags, x.dirty = bit.bor(x.flags, flag), true end end
 local function lower(x, flag) if has(x, flag) then x.flags, x.dirty = bit.band(x.flags, bit.bnot(flag)), true end end
-local function off(n) return bit.band(n.flags, 3) ~= 0 end
+local function off(n) return bit.band(n.flags, BLOCKED + HUB + ERASED) ~= 0 end
 
 -- Nodes: one identifier each. `next` closes a circle over the nodes of a part; `flink` is the link of its first event,
 -- `head` the newest link it is in, `told` the node that founded its entity when a round last took it.
@@ -92,6 +93,31 @@ local function node_of(digest)
     known[digest] = id
   end
   return id and node(id) or nil
+end
+
+-- Erasures, by the digest of an identifier's first generation: before which time nothing of it counts, its digest since, and that before. An output key
+-- of an identifier is made of the first generation's digest, so that it stays in one shard.
+local any_erased
+local ERASURE = '>I7c16c16'
+
+local function erasures() -- whether there was any
+  if any_erased == nil then any_erased = redis.call('HEXISTS', META, 'erased') == 1 end
+  return any_erased
+end
+
+local function erasure_of(first) -- {cutoff ms, digest since, digest before} or nil
+  local raw = erasures() and redis.call('HGET', bucket('y', first), first)
+  if not raw then return nil end
+  return { struct.unpack(ERASURE, raw) }
+end
+
+local function since_erased(first) -- the digest under which an identifier is known now
+  local e = erasure_of(first)
+  return e and e[2] or first
+end
+
+local function first_of(n) -- the digest of a node's first generation
+  return has(n, REBORN) and redis.call('HGET', bucket('z', n.digest), n.digest) or n.digest
 end
 
 local function older(a, b) -- nodes, by (first, digest)
@@ -168,7 +194,8 @@ local function traits_of(p)
   return p.traits
 end
 
--- Links: the evidence. `members` are {node, next link of that node}; the first is the centre of the star.
+-- Links: the evidence. `members` are {node, next link of that node}; the first is the centre of the star. One that an erasure took is
+-- `dead`: it says nothing any more, and only holds the chains of its members together.
 local links = {}
 
 local function link(id)
@@ -184,7 +211,11 @@ local function link(id)
     members[i] = { member, after }
   end
   local said = cmsgpack.unpack(string.sub(raw, at))
-  l = { id = id, members = members, first = first, last = last, source = said[1], event_id = said[2], traits = said[3], dirty = false }
+  if said then
+    l = { id = id, members = members, first = first, last = last, source = said[1], event_id = said[2], traits = said[3], dirty = false }
+  else
+    l = { id = id, members = members, first = 0, last = 0, source = '', event_id = '', traits = {}, dead = true, dirty = false }
+  end
   links[id] = l
   return l
 end
@@ -192,13 +223,22 @@ end
 local function pack_link(l)
   local members = {}
   for i, m in ipairs(l.members) do members[i] = struct.pack('>I5I5', m[1], m[2]) end
-  return struct.pack(LINK, l.first, l.last, #l.members) .. table.concat(members) .. cmsgpack.pack({ l.source, l.event_id, l.traits })
+  local said = not l.dead and { l.source, l.event_id, l.traits }
+  return struct.pack(LINK, l.first, l.last, #l.members) .. table.concat(members) .. cmsgpack.pack(said)
 end
 
 local function event_of(l) return { l.first, l.source, l.event_id, '' } end
 
+local function next_of(l, n) -- of the links of a node, the one after
+  for _, m in ipairs(l.members) do
+    if m[1] == n.id then return m[2] end
+  end
+  return 0
+end
+
 -- The node that a link belongs to, with its traits, states and memberships: the strongest that is not off; nil where all are.
 local function centre_of(l)
+  if l.dead then return nil end
   for _, m in ipairs(l.members) do
     local n = node(m[1])
     if not off(n) then return n end

@@ -51,7 +51,7 @@ end
 local function listed(digests) -- the record of a part that lists these identifiers, as a marking keeps it
   local list = {}
   for _, digest in ipairs(digests) do
-    local n = node_of(digest)
+    local n = node_of(since_erased(digest))
     if n then list[#list + 1] = struct.pack('>I5', n.id) end
   end
   return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0, 0, 0) .. table.concat(list)
@@ -76,7 +76,7 @@ local function same_entity(n, p, row)
   local first, last, times = unpack(row[8])
   if not times or p.founder ~= n.id or p.first ~= first or p.last ~= last or p.count ~= #row[4] then return false end
   for i, digest in ipairs(row[4]) do
-    local one = node_of(digest)
+    local one = node_of(since_erased(digest))
     if not one or has(one, DETACHED) or find(one).id ~= p.root or one.first ~= times[2 * i - 1] or one.last ~= times[2 * i] then return false end
   end
   return same_traits(p, row[5])
@@ -99,12 +99,16 @@ end
 local function retell_entity(key, row)
   local n, status = node_of(row[2]), row[3]
   if not n then
-    if status ~= '' then mark(key, 'X' .. row[7]) end
+    if status ~= '' and status ~= 'erased' then mark(key, 'X' .. row[7]) end
     return
   end
   if not has(n, FOUNDED) then -- the replay may have issued other ids on its way
     raise(n, FOUNDED)
     write_node(n)
+  end
+  if has(n, DETACHED) and has(n, ERASED) and status == 'erased' then
+    keep_as_told(key)
+    return
   end
   if has(n, DETACHED) then
     mark(key, status == 'active' and cmsgpack.pack({ listed(row[4]), row[5] }) or '')
@@ -119,14 +123,14 @@ local function retell_entity(key, row)
     if same_entity(n, p, row) then keep_as_told(key) else mark(key, cmsgpack.pack({ listed(row[4]), row[5] })) end
   elseif founder ~= row[2] and founder == row[8][1] then
     keep_as_told(key)
-  elseif founder == row[2] or is_dirty(key) or (status == 'merged' and founder ~= row[6]) or status == 'split' then
+  elseif founder == row[2] or is_dirty(key) or (status == 'merged' and founder ~= row[6]) or status == 'split' or status == 'erased' then
     mark(key, '')
   end
 end
 
 local function retell_identifier(key, row)
-  local n = node_of(row[2])
-  if not n then
+  local n = node_of(since_erased(row[2]))
+  if not n or (has(n, DETACHED) and has(n, ERASED)) then
     if row[3] == 1 then mark(key, 'X' .. row[4]) end
     return
   end

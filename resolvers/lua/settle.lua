@@ -51,7 +51,7 @@ local function enlist_again(found)
   for _, one in ipairs(found) do
     local b, way = one[1], one[2]
     local a, g = struct.unpack('>I5I5', b.name)
-    enlist(b, way, link(way == 'groups' and a or g))
+    if is_dead(b) then drop(b, way) else enlist(b, way, link(way == 'groups' and a or g)) end
   end
   for _, one in ipairs(found) do retell_membership(one[1]) end
 end
@@ -71,9 +71,7 @@ local function fold_links(list)
           for name, fact in pairs(l.traits) do fold_trait(p, name, fact) end
         end
       end
-      for _, m in ipairs(l.members) do
-        if m[1] == n.id then at = m[2] end
-      end
+      at = next_of(l, n)
     end
   end
 end
@@ -125,6 +123,9 @@ local function divide(member, blocks, offs)
   parts[root_id].raw, parts[root_id].traits_raw = old.raw, old.traits_raw
   parts[root_id].traits_dirty = old.traits_raw ~= ''
   left[root_id] = true
+  local lessened = has(old, LESSENED)
+  for _, n in ipairs(offs) do lessened = lessened or has(n, ERASED) end
+  if lessened and issued and not hidden then note(issued, 'x', all[1].digest, 0) end
   for _, n in ipairs(offs) do
     raise(n, DETACHED)
     if n.id == root_id then parts[n.id].gone = true else parts[n.id] = nil end

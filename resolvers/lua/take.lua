@@ -8,7 +8,7 @@
 --          | {'UNREAD'} the shard's topics must be read first
 --          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}} where a row is
 --          {'e', digest, had 0|1|2 but for some merges, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
---          | {'o', row of an identifier that connects nothing any more}
+--          | {'o', row of an identifier that connects nothing any more, or of which nothing is told while its case is open}
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
 --
 -- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
@@ -33,7 +33,7 @@ local function settled()
 end
 
 local function caught_up() -- and what that changed is marked, so that everything is told at once
-  if redis.call('EXISTS', BASE .. ':sweepq', BASE .. ':walkq') > 0 then return false end
+  if redis.call('EXISTS', BASE .. ':sweepq', BASE .. ':walkq', BASE .. ':freshq') > 0 then return false end
   local ends = redis.call('HGETALL', ENDS)
   for i = 1, #ends, 2 do
     local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
@@ -69,7 +69,16 @@ local function as_told(digest)
   return cmsgpack.pack({ pack_part(p), p.traits_raw, 1 })
 end
 
+local function told_of(first) -- the node that an identifier's output key tells of: the one before it was erased, while nothing was seen since
+  local e = erasure_of(first)
+  return node_of(e and e[2] or first) or (e and node_of(e[3]))
+end
+
 local function unknown(kind, digest)
+  if kind == 'i' then
+    local n = told_of(digest)
+    return not n or has(n, ERASED)
+  end
   return not node_of(string.sub(digest, 1, 16)) or (kind == 'm' and not node_of(string.sub(digest, 17)))
 end
 
@@ -80,8 +89,8 @@ local function row_of(key, told, noted)
     told = ''
   end
   if kind == 'i' then
-    local n = node_of(digest)
-    if has(n, DETACHED) then
+    local n = told_of(digest)
+    if has(n, DETACHED) or has(part(find(n)), HIDDEN) then
       n.told = 0
       retold[#retold + 1] = n
       return { 'o', identifier_row(n, true) }

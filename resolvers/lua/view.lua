@@ -1,15 +1,4 @@
--- View: rows that tell Python what documents are made of. Prepended after graph.lua to scripts that read.
-
-local names
-
-local function code_name(code) -- `entity type:identifier type`
-  if not names then
-    names = {}
-    local all = redis.call('HGETALL', BASE .. ':names')
-    for i = 1, #all, 2 do names[tonumber(all[i])] = all[i + 1] end
-  end
-  return names[code]
-end
+-- View: rows that tell Python what documents are made of. Prepended after graph.lua and names.lua to scripts that read.
 
 -- {digest, type, value, first ms, last h, {first event}, 1 if told before}
 local function identifier_row(n, told)
@@ -38,29 +27,33 @@ local function successors_of(n)
       local founder = node(part(find(centre)).founder)
       found[#found + 1] = { founder.digest, code_name(founder.code) }
     end
-    for _, m in ipairs(l.members) do
-      if m[1] == n.id then at = m[2] end
-    end
+    at = next_of(l, n)
   end
   return found
 end
 
--- The nodes of an old list that are of another part today, or of none.
+-- The nodes of an old list that are of another part today, or of none; and 1 if any was erased: of those none is named again.
 local function rows_left(p, old)
-  local rows = {}
+  local rows, erased = {}, 0
   for id in pairs(old) do
     local n = node(id)
-    if has(n, DETACHED) or find(n).id ~= p.root then rows[#rows + 1] = { n.digest, code_name(n.code), value_of(id), n.first, n.last, {}, 1 } end
+    local left = has(n, DETACHED) or find(n).id ~= p.root
+    if left and has(n, ERASED) then
+      erased = 1
+    elseif left then
+      rows[#rows + 1] = { n.digest, code_name(n.code), value_of(id), n.first, n.last, {}, 1 }
+    end
   end
-  return rows
+  return rows, erased
 end
 
--- {'unknown'} | {'gone', survivor's founder, type} (take adds 1 if that was told) | {'split', type, {{founder of a successor, its type}, ...}}
--- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}}
+-- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told) | {'split', type, {{founder of a successor, its type}, ...}}
+-- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}, 1 if an identifier that it had was erased}
 -- `old` are the nodes listed when the entity was told last: their first events are not read again.
 local function entity_row(digest, old)
   local n = node_of(digest)
   if not n then return { 'unknown' } end
+  if has(n, DETACHED) and has(n, ERASED) then return { 'erased', code_name(n.code) } end
   if has(n, DETACHED) then return { 'split', code_name(n.code), successors_of(n) } end
   local p = part(find(n))
   local founder = node(p.founder)
@@ -71,23 +64,27 @@ local function entity_row(digest, old)
     local id = struct.unpack('>I5', p.list, at)
     rows[#rows + 1] = identifier_row(node(id), old[id] and id ~= p.founder)
   end
-  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows, rows_left(p, old) }
+  local gone, erased = rows_left(p, old)
+  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows, gone, erased }
 end
 
--- {person's founder, type, group's founder, type, fold} with an empty fold where nobody belongs to anything any more
+-- {person's founder, type, group's founder, type, fold, 1 if either was erased} with an empty fold where nobody belongs to anything any more
 local function membership_row(name)
   local p, g = string.sub(name, 1, 16), string.sub(name, 17)
   local raw = redis.call('HGET', bucket('r', name), name) or ''
-  return { p, code_name(node_of(p).code), g, code_name(node_of(g).code), raw }
+  local member, group = node_of(p), node_of(g)
+  local erased = raw == '' and (has(member, ERASED) or has(group, ERASED))
+  return { p, code_name(member.code), g, code_name(group.code), raw, erased and 1 or 0 }
 end
 
--- {'+' | '-' | '/' | guard, other founder, type, {link's first event}, {{type, value}, ...}} for each merge, split or refusal that was noted
+-- {'+' | '-' | '/' | 'x' something of it was erased | guard, other founder, type, {link's first event}, {{type, value}, ...}} for each merge, split or refusal that was noted
 local function note_rows(packed)
   local rows = {}
   for at = 1, #packed, 22 do
     local other = string.sub(packed, at + 1, at + 16)
     local id = struct.unpack('>I5', packed, at + 17) -- 0: a correction joined them
     local l = id ~= 0 and link(id)
+    if l and l.dead then l = false end
     local named = {}
     for i, m in ipairs(l and l.members or {}) do
       if i > 10 then break end -- enough to see why

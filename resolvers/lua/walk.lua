@@ -1,7 +1,8 @@
--- Go on with the oldest walk: over the links of an identifier that connects nothing any more, or connects again.
+-- Go on with the oldest walk: over the links of an identifier that connects nothing any more, or connects again, or was erased; or with the
+-- oldest refresh: over those of an identifier of which an erasure took links.
 --
 -- KEYS[1]  the space's base key        ARGV[1]  most links to visit        ARGV[2]  guards, as for `apply`
--- REPLY    {'OK', walks that remain} | {'LOST'}
+-- REPLY    {'OK', walks and refreshes that remain} | {'LOST'}
 --
 -- Cost     O(links and their identifiers); for each hub met, whom it met
 -- Keeps    A walk's place is written with what it changed, so it goes on after any crash, in any worker. Links that came since it began
@@ -13,13 +14,127 @@ buckets, shards = tonumber(buckets), tonumber(shards)
 read_unread()
 
 local id = redis.call('LINDEX', BASE .. ':walkq', 0)
-if not id then return { 'OK', 0 } end
+local refreshed = not id and redis.call('LINDEX', BASE .. ':freshq', 0)
+if not id and not refreshed then return { 'OK', 0 } end
 read_guards(ARGV[2])
-local n = node(tonumber(id))
-local at = tonumber(redis.call('HGET', BASE .. ':walks', id))
-if at == 0 then at = n.head end
+local n = node(tonumber(id or refreshed))
+local deletions = {} -- commands, for the end
+local most = tonumber(ARGV[1])
+
+local function later(...) deletions[#deletions + 1] = { ... } end
+
+-- Take a link of an erased identifier away: what it said is folded out of everything that it said something of.
+local function take_away(l)
+  local digests = {}
+  for i, m in ipairs(l.members) do
+    local other = node(m[1])
+    digests[i] = other.digest
+    if not has(other, DETACHED) then
+      local p = part(find(other))
+      raise(p, STALE)
+      raise(p, LESSENED)
+      put_in_case({ p }, true)
+    end
+    if other.id ~= n.id then begin_refresh(other) end
+  end
+  local name = link_name(digests)
+  if redis.call('HGET', bucket('l', name), name) == struct.pack('>I5', l.id) then later('HDEL', bucket('l', name), name) end
+  later('UNLINK', BASE .. ':o:' .. l.id)
+  for _, one in ipairs(emptied(orphans_of(l.id))) do drop(one[1], one[2]) end
+  l.first, l.last, l.source, l.event_id, l.traits, l.dead, l.dirty = 0, 0, '', '', {}, true, true
+end
+
+-- Leave nothing of an erased identifier but its digest. Its tombstone takes the value along.
+local function scrub()
+  local first = first_of(n)
+  local key, shard = 'i' .. first, shard_of(first)
+  local value = value_of(n.id)
+  if value and (n.told ~= 0 or redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 1 or redis.call('HEXISTS', BASE .. ':inflight:' .. shard, key) == 1) then
+    dirty[key] = 'X' .. code_name(n.code) .. ':' .. value
+  end
+  for _, kind in ipairs({ 'v', 'V', 'h' }) do
+    local where, field = page(kind, n.id)
+    later('HDEL', where, field)
+  end
+  later('UNLINK', BASE .. ':H:' .. n.id, BASE .. ':Hn:' .. n.id)
+  n.first, n.last, n.flink, n.head, n.told, n.dirty = 0, 0, 0, 0, 0, true
+  lower(n, HUB)
+end
+
+local function meet_anew(l)
+  if not counted_by[n.code] then return end
+  met_anew[n.id] = met_anew[n.id] or {}
+  for _, m in ipairs(l.members) do
+    if m[1] ~= n.id and node(m[1]).code == counted_by[n.code] then met_anew[n.id][m[1]] = true end
+  end
+end
+
+-- Put whom a node was seen with, by the links that remain, in the place of what was known.
+local function replace_met()
+  local where, field = page('h', n.id)
+  local new, old = BASE .. ':Hn:' .. n.id, BASE .. ':H:' .. n.id
+  for other in pairs(met_anew[n.id] or {}) do redis.call('SADD', new, other) end
+  met_anew[n.id] = nil
+  redis.call('UNLINK', old)
+  local count = redis.call('SCARD', new)
+  if count > 12 then
+    redis.call('RENAME', new, old)
+    redis.call('HSET', where, field, '*')
+    return
+  end
+  local packed = {}
+  for i, other in ipairs(redis.call('SMEMBERS', new)) do packed[i] = struct.pack('>I5', tonumber(other)) end
+  table.sort(packed, bytes_less)
+  if count > 0 then redis.call('HSET', where, field, table.concat(packed)) else redis.call('HDEL', where, field) end
+  redis.call('DEL', new)
+end
+
+local function end_refresh(f)
+  lower(n, REFRESH)
+  f.over = true
+  if counted_by[n.code] then replace_met() end
+  if f.flink == 0 then
+    cover(n)
+    return
+  end
+  if n.first ~= f.first or n.last ~= f.last then
+    n.first, n.last, n.dirty = f.first, f.last, true
+    local p = not has(n, DETACHED) and part(find(n))
+    if p then
+      raise(p, STALE)
+      put_in_case({ p }, true)
+      if not has(p, HIDDEN) then mark_identifier(n) end
+    end
+  end
+  if n.flink ~= f.flink then n.flink, n.dirty = f.flink, true end
+  if counted_by[n.code] then recheck(n) end
+end
+
+local function go_on_refreshing()
+  if has(n, ERASED) or not has(n, REFRESH) then -- it was erased itself meanwhile
+    freshes[n.id] = { over = true }
+    return
+  end
+  local f = fresh_of(n)
+  local visited = 0
+  while f.at ~= 0 and visited < most do
+    local l = link(f.at)
+    visited = visited + 1
+    if not l.dead then
+      count_in(f, l)
+      meet_anew(l)
+    end
+    f.at = next_of(l, n)
+  end
+  if f.at == 0 then end_refresh(f) end
+end
 
 local function visit(l)
+  if l.dead then return end
+  if has(n, ERASED) then
+    take_away(l)
+    return
+  end
   local list, on = {}, {}
   for _, m in ipairs(l.members) do
     local other = node(m[1])
@@ -41,22 +156,37 @@ local function visit(l)
   if #list > 1 then put_in_case(list, true) end
 end
 
-local visited = 0
-while at ~= 0 and visited < tonumber(ARGV[1]) do
+local function finish(queue) -- write all, and tell how much remains
+  flush()
+  queue()
+  write_walks()
+  write_freshes()
+  for _, one in ipairs(deletions) do redis.call(unpack(one)) end
+  return { 'OK', redis.call('LLEN', BASE .. ':walkq') + redis.call('LLEN', BASE .. ':freshq') }
+end
+
+if refreshed then
+  go_on_refreshing()
+  return finish(function()
+    if freshes[n.id].over then redis.call('LREM', BASE .. ':freshq', 1, refreshed) end
+  end)
+end
+
+local at, visited = tonumber(redis.call('HGET', BASE .. ':walks', id)), 0
+if at == 0 then at = n.head end
+while at ~= 0 and visited < most do
   local l = link(at)
   visit(l)
   visited = visited + 1
-  for _, m in ipairs(l.members) do
-    if m[1] == n.id then at = m[2] end
-  end
+  at = next_of(l, n)
 end
 
-flush()
-if at == 0 then
-  redis.call('LPOP', BASE .. ':walkq')
-  redis.call('HDEL', BASE .. ':walks', id)
-else
-  redis.call('HSET', BASE .. ':walks', id, at)
-end
-write_walks()
-return { 'OK', redis.call('LLEN', BASE .. ':walkq') }
+if at == 0 and has(n, ERASED) and has(n, DETACHED) then scrub() end
+return finish(function()
+  if at ~= 0 then
+    redis.call('HSET', BASE .. ':walks', id, at)
+  else
+    redis.call('LPOP', BASE .. ':walkq')
+    redis.call('HDEL', BASE .. ':walks', id)
+  end
+end)

@@ -109,7 +109,7 @@ def founding_digest(entity_id: str) -> bytes | None:
 
 def link_digest(names: Iterable[Name]) -> bytes:
     """Digest a set of identifiers seen together."""
-    return hashlib.blake2b(b"".join(sorted(name.digest for name in names)), digest_size=16).digest()
+    return hashlib.sha1(b"".join(sorted(name.digest for name in names)), usedforsecurity=False).digest()[:16]
 
 
 def _blocked(entries: list[str]) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -56,7 +56,7 @@ async def specified(evidence: list[Evidence]) -> Documents:
     from resolvers.memory import MemoryResolver  # noqa: PLC0415
 
     memory = MemoryResolver(RULES, SHARDS, LISTED)
-    memory._links, memory._memberships = _gathered(evidence)
+    memory._kept.links, memory._kept.memberships = _gathered(evidence)
     return await documents(memory)
 
 

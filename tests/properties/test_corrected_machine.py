@@ -13,10 +13,10 @@ from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
-from tests.histories import batch, written
+from tests.histories import batch, read_again, written
 from tests.properties.depth import depth
-from tests.properties.test_guards_in_order import Guards, Said, corrections, guards, rules_of
-from tests.properties.test_resolver_machine import SHARDS, Machine, _all, digest_of
+from tests.properties.test_guards_in_order import Erased, Guards, Said, corrections, erasures, guards, rules_of
+from tests.properties.test_resolver_machine import SHARDS, Machine, _all
 from tests.telling import check_told, drain
 
 
@@ -31,8 +31,9 @@ class Corrected(Machine):
         self._bounds = Bounds(inline, listed, patience=0)
         self._memory = MemoryResolver(self._rules, SHARDS, listed)
         self._redis = self._opened()
-        self._said: list[Said] = []
+        self._said: list[Said | Erased] = []
         self._spoken = 0
+        self._logs: dict[int, list[Event]] = {0: [], 1: []}
 
     def _opened(self) -> RedisResolver:
         resolver = RedisResolver(self._url, self._rules, self._space, SHARDS, 16, self._bounds)
@@ -44,10 +45,11 @@ class Corrected(Machine):
         memory, redis = self._run(self._memory.apply(arriving)), self._run(self._redis.apply(arriving))
         assert [len(ids) for ids in memory.entity_ids] == [len(ids) for ids in redis.entity_ids]
         self._ends[partition] += len(seen)
+        self._logs[partition] += seen
         self._issue(redis)
 
-    @rule(said=st.lists(corrections, min_size=1, max_size=3))
-    def an_operator_speaks(self, said: list[Said]) -> None:
+    @rule(said=st.lists(corrections | erasures, min_size=1, max_size=3))
+    def an_operator_speaks(self, said: list[Said | Erased]) -> None:
         end = Position(self._spoken + len(said), 1)
         arriving = CorrectionBatch("commands", 0, self._spoken, end, tuple(one.under(self._rules) for one in said))
         for resolver, _ in self._both():
@@ -60,12 +62,17 @@ class Corrected(Machine):
     def the_same_is_said_again(self, data: st.DataObject) -> None:
         self.an_operator_speaks(data.draw(st.lists(st.sampled_from(self._said), min_size=1, max_size=3)))
 
+    @rule(at_once=st.integers(1, 3))
+    def read_again_a_little(self, at_once: int) -> None:
+        self._run(read_again(self._redis, self._logs, self._rules, at_once, 1))
+
     @rule()
     def settle(self) -> None:
         self._run(self._redis.settle())
 
     @rule()
     def drain(self) -> None:
+        self._run(read_again(self._redis, self._logs, self._rules))
         for resolver, topics in self._both():
             self._run(drain(resolver, topics, SHARDS))
         memory, redis = self._topics["memory"], self._topics["redis"]
@@ -75,7 +82,7 @@ class Corrected(Machine):
 
     def _settled(self) -> bool:
         left = self._run(self._redis.backlog())
-        return not (left.cases or left.sweeps)
+        return not (left.cases or left.sweeps or left.rereads)
 
     @invariant()
     def both_say_the_same(self) -> None:
@@ -86,14 +93,14 @@ class Corrected(Machine):
     def every_id_ever_issued_leads_to_the_entity_of_its_founding_identifier(self) -> None:
         if not self._settled():
             return
-        known = [one for (topic, _), one in self._run(_all(self._redis)).items() if topic == "identifiers"]
-        living_in = {digest_of(one): one["entity_id"] for one in known}
+        living_in = self._memory.world().owner
         for entity_id in self._issued | {key for topic, key in self._topics["redis"].documents if topic == "entities"}:
             redis = self._run(self._redis.entity(entity_id))
             assert redis is not None
             founding = living_in.get(founder_of(entity_id))
             if founding is None:
-                assert redis["status"] == "split"
+                assert redis == self._run(self._memory.entity(entity_id))
+                assert redis["status"] in {"split", "erased"}
             else:
                 assert redis.get("merged_into", redis["entity_id"]) == founding
 

@@ -19,10 +19,10 @@ from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
-from tests.histories import batch, documents, written
+from tests.histories import batch, documents, read_again, written
 from tests.properties.depth import depth
 from tests.properties.strategies import events
-from tests.properties.test_guards_in_order import Said, corrections, guards, rules_of
+from tests.properties.test_guards_in_order import Erased, Item, Said, corrections, erasures, guards, rules_of
 from tests.telling import Topics, drain, publish
 
 SHARDS = 2
@@ -44,18 +44,19 @@ def runner() -> Iterator[asyncio.Runner]:
         yield running
 
 
-async def feed(resolver: Resolver, rules: Rules, items: Sequence[Event | Said], chance: Random) -> None:
-    """Let events and corrections come one by one, in any order, with some settling and sweeping in between."""
+async def feed(resolver: Resolver, rules: Rules, items: Sequence[Item], log: list[Event], chance: Random) -> None:
+    """Let events and commands come one by one, in any order, with some settling, sweeping and reading again in between."""
     for one in chance.sample(items, len(items)):
-        log = "events" if isinstance(one, Event) else "commands"
-        at = (await resolver.position(log, 0)).offset
+        at = (await resolver.position("events" if isinstance(one, Event) else "commands", 0)).offset
         if isinstance(one, Event):
             await resolver.apply(batch([one], at, rules=rules))
+            log.append(one)
         else:
-            await resolver.correct(CorrectionBatch(log, 0, at, Position(at + 1, 1), (one.under(rules),)))
+            await resolver.correct(CorrectionBatch("commands", 0, at, Position(at + 1, 1), (one.under(rules),)))
         if chance.random() < 0.3:
             await resolver.settle()
             await resolver.sweep(5)
+            await read_again(resolver, {0: log}, rules, 2, 1)
 
 
 async def publish_some(resolver: Resolver, topics: Topics, chance: Random, told: int = 0) -> None:
@@ -84,14 +85,15 @@ def last_rounds(topics: Topics) -> dict[int, int]:
     return found
 
 
-async def lose_and_go_on(url: str, rules: Rules, before: Sequence[Event | Said], after: Sequence[Event | Said], chance: Random) -> None:
+async def lose_and_go_on(url: str, rules: Rules, before: Sequence[Item], after: Sequence[Item], chance: Random) -> None:
     """Publish some of what came before, lose it all, replay it in another order, go on, and compare the topics with the graph."""
     topics, space = Compacted(), f"loss-{uuid4().hex}"
     resolver = RedisResolver(url, rules, space, SHARDS, 16, BOUNDS)
     try:
         await resolver.open()
+        log: list[Event] = []
         for one in before:
-            await feed(resolver, rules, [one], chance)
+            await feed(resolver, rules, [one], log, chance)
             await publish_some(resolver, topics, chance)
         await resolver.drop()
         await resolver.open()
@@ -99,26 +101,31 @@ async def lose_and_go_on(url: str, rules: Rules, before: Sequence[Event | Said],
         for shard, number in last.items():
             await resolver.recover({}, shard, number)
         await resolver.recover({})
-        await feed(resolver, rules, before, chance)
+        log.clear()
+        await feed(resolver, rules, before, log, chance)
+        await read_again(resolver, {0: log}, rules)
         await recover(resolver, topics, last)
         await publish_some(resolver, topics, chance)
-        await feed(resolver, rules, after, chance)
+        await feed(resolver, rules, after, log, chance)
+        await read_again(resolver, {0: log}, rules)
         found = await documents(resolver)
         await drain(resolver, topics, SHARDS, 50)
         assert written(topics.living()) == written(found)
         for (topic, key), document in topics.documents.items():
             if topic == "entities" and document["status"] != "active":
                 now = await resolver.entity(key)
-                assert now is not None
+                if now is None:
+                    assert document["status"] == "erased"
+                    continue
                 assert document["status"] == now["status"]
-                assert document["status"] == "split" or topics.survivor(key) == now["merged_into"]
+                assert document["status"] in {"split", "erased"} or topics.survivor(key) == now["merged_into"]
     finally:
         await resolver.drop()
         await resolver.close()
 
 
 histories = st.lists(events, min_size=1, max_size=9)
-said = st.lists(corrections, max_size=4, unique_by=lambda one: one.number)
+said = st.lists(corrections | erasures, max_size=4, unique_by=lambda one: one.number)
 
 
 @depth(150)
@@ -128,8 +135,8 @@ def test_the_topics_lead_on_after_a_loss(
     runner: asyncio.Runner,
     before: list[Event],
     after: list[Event],
-    earlier: list[Said],
-    later: list[Said],
+    earlier: list[Said | Erased],
+    later: list[Said | Erased],
     guards: tuple[int | None, int, int],
     seed: int,
 ) -> None:

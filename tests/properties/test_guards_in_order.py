@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import msgspec
@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.correction import Correction, CorrectionBatch, Kind
+from resolvers.erasure import Erasure
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
@@ -21,9 +22,9 @@ from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings
-from tests.histories import KEY, Documents, batch, documents, written
+from tests.histories import KEY, Documents, batch, documents, read_again, written
 from tests.properties.depth import depth
-from tests.properties.strategies import events
+from tests.properties.strategies import START_MS, STEP_MS, events
 from tests.telling import Topics, check_told, drain, publish
 
 SHARDS = 3
@@ -73,6 +74,24 @@ class Said:
         return Correction(f"c{self.number}", self.kind, self.holds, usable, self.issued_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """An erasure, before rules make its identifiers usable."""
+
+    number: int
+    identifiers: tuple[tuple[str, str, str], ...]
+    cutoff: int
+
+    def under(self, rules: Rules) -> Erasure:
+        """Make the erasure, as a command says it: without values."""
+        found = [rules.usable(*one) for one in self.identifiers]
+        usable = [replace(one, identifier=replace(one.identifier, value="")) for one in found if one is not None]
+        assert len(usable) == len(found)
+        return Erasure(f"e{self.number}", tuple(usable), self.cutoff)
+
+
+Item = Event | Said | Erased
+
 named = st.sampled_from(
     [
         *(("person", "user_id", f"u{n}") for n in range(6)),
@@ -92,6 +111,9 @@ corrections = st.builds(
     pairs.filter(lambda pair: pair[0] != pair[1]),
     st.integers(1, 4),
 )
+covered = st.lists(named | groups, min_size=1, max_size=3, unique=True).map(tuple)
+cutoffs = st.integers(0, 15).map(lambda n: START_MS + n * STEP_MS // 2)
+erasures = st.builds(Erased, st.integers(0, 9), covered, cutoffs)
 guards = st.tuples(st.sampled_from([1, 2, None]), st.integers(1, 3), st.sampled_from([2, 4, 1_000]))
 bounds = st.builds(Bounds, inline=st.sampled_from([1, 2, 64]), listed=st.sampled_from([1, 3, 1_000]), patience=st.just(0))
 
@@ -100,12 +122,12 @@ bounds = st.builds(Bounds, inline=st.sampled_from([1, 2, 64]), listed=st.sampled
 class Arrival:
     """One way in which events and corrections arrive, and what is done between their batches: (sweep, settle, rounds)."""
 
-    batches: list[list[Event | Said]]
+    batches: list[list[Item]]
     between: list[tuple[int, int, int]]
 
 
 @st.composite
-def arrivals(draw: st.DrawFn, history: list[Event | Said]) -> Arrival:
+def arrivals(draw: st.DrawFn, history: Sequence[Item]) -> Arrival:
     """Draw a way for these to arrive."""
     repeats = draw(st.lists(st.sampled_from(history), max_size=4))
     order = draw(st.permutations([*history, *repeats]))
@@ -119,9 +141,10 @@ def arrivals(draw: st.DrawFn, history: list[Event | Said]) -> Arrival:
 @st.composite
 def twice(draw: st.DrawFn) -> tuple[Guards, Arrival, Arrival]:
     """Draw one history and two ways for it to arrive."""
-    history: list[Event | Said] = [
+    history: list[Item] = [
         *draw(st.lists(events, min_size=1, max_size=14)),
         *draw(st.lists(corrections, max_size=5, unique_by=lambda one: one.number)),
+        *draw(st.lists(erasures, max_size=3, unique_by=lambda one: one.number)),
     ]
     return draw(guards), draw(arrivals(history)), draw(arrivals(history))
 
@@ -134,13 +157,14 @@ def runner() -> Iterator[asyncio.Runner]:
 
 async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Documents, Topics, set[str]]:
     """Apply an arrival, publishing, sweeping and settling a little on the way, and everything at the end."""
-    topics, offset, said, issued = Topics(), 0, 0, set()
+    topics, said, issued = Topics(), 0, set()
+    log: list[Event] = []
     for chunk, (sweep, settle, rounds) in zip(arrival.batches, arrival.between, strict=True):
         seen = [one for one in chunk if isinstance(one, Event)]
-        applied = await resolver.apply(batch(seen, offset, rules=rules))
+        applied = await resolver.apply(batch(seen, len(log), rules=rules))
+        log += seen
         issued |= {entity_id for ids in applied.entity_ids for entity_id in ids if entity_id}
-        offset += len(seen)
-        spoken = tuple(one.under(rules) for one in chunk if isinstance(one, Said))
+        spoken = tuple(one.under(rules) for one in chunk if not isinstance(one, Event))
         end = Position(said + len(spoken), 1)
         await resolver.correct(CorrectionBatch("commands", 0, said, end, spoken))
         said = end.offset
@@ -148,8 +172,10 @@ async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Do
             await resolver.sweep(sweep)
         for _ in range(settle):
             await resolver.settle()
+        await read_again(resolver, {0: log}, rules, 2, sweep)
         for shard in range(rounds):
             await publish(resolver, topics, shard, limit=3)
+    await read_again(resolver, {0: log}, rules)
     found = await documents(resolver)
     await drain(resolver, topics, SHARDS)
     return found, topics, issued
@@ -162,7 +188,7 @@ async def in_redis(url: str, rules: Rules, arrival: Arrival, bound: Bounds) -> t
     try:
         found, topics, issued = await arrive(resolver, rules, arrival)
         for entity_id in issued:
-            assert topics.documents["entities", entity_id]["status"] in {"active", "merged", "split"}
+            assert topics.documents["entities", entity_id]["status"] in {"active", "merged", "split", "erased"}
             assert await resolver.entity(entity_id) is not None
         return found, topics
     finally:
