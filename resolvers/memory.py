@@ -32,6 +32,7 @@ from resolvers.folds import World, id_of, identifiers_of, of_centre, world_of
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.kept import Kept, event_of
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
+from resolvers.noted import Noted
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Reread, Round, ToldRecord, Waiting
 from resolvers.recovery import Recovery, Step
 from resolvers.rules import Rules
@@ -41,13 +42,11 @@ from resolvers.standing import Standing
 from resolvers.timeline import (
     NOBODY,
     Change,
-    Merge,
     changes,
     ended,
     joinings,
     membership_changes,
     partings,
-    refusal,
     timeline_record,
     untold,
 )
@@ -71,11 +70,7 @@ class MemoryResolver:
         self._issued: dict[str, str] = {}
         self._told: dict[tuple[str, str], dict[str, Any]] = {}
         self._told_views: Views = {}
-        self._merges: dict[str, list[Merge]] = {}
-        self._splits: dict[str, set[str]] = {}
-        self._lessened: set[str] = set()
-        self._reported: set[tuple[bytes, bytes]] = set()
-        self._refusals: dict[str, list[Change]] = {}
+        self._noted = Noted()
         self._rounds: dict[int, Round] = {}
         self._taken: dict[int, tuple[Any, ...]] = {}
         self._numbers: dict[int, int] = {}
@@ -112,18 +107,11 @@ class MemoryResolver:
             if isinstance(one, Erasure):
                 self._kept.erase(one)
                 gone = [links[name] for name in links if self._kept.links.get(name) != links[name]]
-                self._lessen({before[usable.digest] for link in gone for usable in link.identifiers if usable.digest in before})
+                self._noted.lessen({before[usable.digest] for link in gone for usable in link.identifiers if usable.digest in before})
                 self._note(before, self.world().owner, NOBODY)
             else:
                 self._kept.correct(one)
                 self._note(before, self.world().owner, Fact(one.issued_at, "", ""))
-
-    def _lessen(self, entity_ids: set[str]) -> None:
-        """Remember for the timeline of which entities an erasure took something; what was to be told of their past is not."""
-        self._lessened |= entity_ids
-        for entity_id in entity_ids:
-            self._merges[entity_id] = [Merge(one.absorbed_id, NOBODY) for one in self._merges.get(entity_id, ())]
-            self._refusals.pop(entity_id, None)
 
     def _go_on(self, batch: Batch | CorrectionBatch) -> None:
         """Move a position. Raises PositionGap."""
@@ -150,32 +138,9 @@ class MemoryResolver:
 
     def _note(self, before: dict[bytes, str], after: dict[bytes, str], event: Fact, named: tuple[tuple[str, str], ...] = ()) -> None:
         """Remember for the timeline which ids ended by an event, and the link that it showed, and which ones it took apart."""
-        was, now = set(before.values()), set(after.values())
-        for absorbed in was - now:
-            if survivor := after.get(founder_of(absorbed)):
-                self._merges.setdefault(survivor, []).append(Merge(absorbed, event, named))
-        parts: dict[str, set[str]] = {}
-        for digest in before.keys() & after.keys():
-            parts.setdefault(before[digest], set()).add(after[digest])
-        for whole, into in parts.items():
-            if len(into) > 1:
-                self._splits.setdefault(whole, set()).update(into - {whole})
-        self._issued |= {entity_id: self._type_of(entity_id) for entity_id in was ^ now}
-        self._note_refusals()
-
-    def _note_refusals(self) -> None:
-        """Remember for the timeline what guards keep apart, each edge once."""
-        world = self.world()
-        for one in world.refused:
-            ends = set(one.edge.ends)
-            if one.edge.ends in self._reported:
-                continue
-            self._reported.add(one.edge.ends)
-            links = [link for link in self._kept.links.values() if ends <= {usable.digest for usable in link.identifiers}]
-            event = min((link.first for link in links), default=Fact(one.edge.first, "", ""))
-            named = {(usable.identifier.type, usable.identifier.value) for link in links[:1] for usable in link.identifiers}
-            told = refusal(one.guard.value, event, sorted(named))
-            self._refusals.setdefault(world.owner[one.edge.stronger.digest], []).append(told)
+        self._noted.changed(before, after, event, named)
+        self._noted.refused(self.world(), self._kept.links.values())
+        self._issued |= {entity_id: self._type_of(entity_id) for entity_id in set(before.values()) ^ set(after.values())}
 
     def world(self) -> World:
         """Compute who is who from the evidence alone."""
@@ -260,7 +225,7 @@ class MemoryResolver:
         return self._rounds[shard]
 
     def _dirty(self, key: tuple[str, str], now: dict[tuple[str, str], dict[str, Any]]) -> bool:
-        if key[0] == "entities" and key[1] in self._refusals:
+        if key[0] == "entities" and key[1] in self._noted.refusals:
             return True
         return any(key in keys for keys in self._retold.values()) or _differ(now.get(key), self._told.get(key))
 
@@ -296,7 +261,7 @@ class MemoryResolver:
             same = comparable(record) and not _differ(said, now.get(key))
             (retold.discard if same else retold.add)(key)
             if same:
-                self._merges.pop(record.key, None)
+                self._noted.merges.pop(record.key, None)
             if (view := told_view(self._rules, record)) is not None:
                 self._told_views[record.key] = view
 
@@ -308,7 +273,7 @@ class MemoryResolver:
         self, topic: str, key: str, document: dict[str, Any] | None, view: EntityView | MembershipView | None
     ) -> Iterator[OutputRecord]:
         """Tell what changed of a key since it was told last."""
-        before, merges = self._told_views.get(key), self._merges.get(key, ())
+        before, merges = self._told_views.get(key), self._noted.merges.get(key, ())
         entity_id = key.partition(":")[0]
         told: Iterable[Change] = ()
         if topic == "memberships":
@@ -316,9 +281,9 @@ class MemoryResolver:
             told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view), erased=erased)
         elif isinstance(view, EntityView):
             old = cast("EntityView | None", before)
-            lessened = key in self._lessened
-            told = [*changes(old, view, untold(old, merges), erased=lessened), *self._refusals.get(key, ())]
-            told = [*partings(view, self._splits.get(key, ())), *told]
+            noted = self._noted
+            told = [*changes(old, view, untold(old, merges), erased=key in noted.lessened), *noted.refusals.get(key, ())]
+            told = [*partings(view, noted.splits.get(key, ())), *told]
         elif topic == "entities" and document:
             told = [*joinings(merges), ended(document)]
         for change in told:
@@ -344,10 +309,7 @@ class MemoryResolver:
             else:
                 self._told.pop((topic, key), None)
             if topic != "identifiers":
-                self._merges.pop(key, None)
-                self._splits.pop(key, None)
-                self._lessened.discard(key)
-                self._refusals.pop(key, None)
+                self._noted.told(key)
                 self._told_views.pop(key, None)
                 if key in views:
                     self._told_views[key] = views[key]

@@ -7,16 +7,17 @@ function of the same evidence. Cost: reads all links of the components it touche
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from resolvers.correction import Correction, Kind
 from resolvers.division import Division
 from resolvers.edge import Together, edges_of, strength
+from resolvers.erasure import Erasure
 from resolvers.folds import id_of
 from resolvers.hub import hubs
-from resolvers.identifier import Identifier, identifier_digest
+from resolvers.identifier import Identifier, identifier_digest, later_digest
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 from resolvers.parts import Corrections, components_of
 from resolvers.rules import Rules
@@ -106,11 +107,29 @@ def until(around: Surroundings, at_ms: int) -> Surroundings:
     return Surroundings(links, around.standings, around.expanded, around.cut)
 
 
+def without(rules: Rules, around: Surroundings, erasure: Erasure) -> Surroundings:
+    """Leave out what an erasure takes away, as far as links tell: nothing is left here of one that was seen before its cutoff."""
+    key, covered = rules.identity_key, {one.digest for one in erasure.covered}
+    links: dict[bytes, SeenLink] = {}
+    for name, link in around.links.items():
+        first = [identifier_digest(key, one.identifier) for one in link.identifiers]
+        if not covered.intersection(first):
+            links[name] = link
+        elif link.first.occurred_at >= erasure.cutoff:
+            later = [
+                replace(one, digest=later_digest(key, digest, erasure.cutoff)) if digest in covered else one
+                for one, digest in zip(link.identifiers, first, strict=True)
+            ]
+            links[name] = replace(link, identifiers=tuple(sorted(later, key=strength)))
+    return Surroundings(links, around.standings, around.expanded, around.cut)
+
+
 def picture(rules: Rules, around: Surroundings, corrections: Iterable[Correction] = ()) -> Picture:
     """Compute who is one, under what stands and some corrections more."""
     standings = _with(around.standings, corrections)
-    by_digest = {identifier_digest(rules.identity_key, identifier): identifier for identifier in standings}
-    digest_of = {identifier: digest for digest, identifier in by_digest.items()}
+    digest_of = {identifier: identifier_digest(rules.identity_key, identifier) for identifier in standings}
+    digest_of |= {one.identifier: one.digest for link in around.links.values() for one in link.identifiers}  # it may have been erased once
+    by_digest = {digest: identifier for identifier, digest in digest_of.items()}
     entity_type = next(iter(standings)).entity_type
     rule = rules.entities[entity_type]
     links = [Together(link.identifiers, link.first.occurred_at) for link in around.links.values()]
@@ -120,7 +139,7 @@ def picture(rules: Rules, around: Surroundings, corrections: Iterable[Correction
     known = {digest_of[one] for one, standing in standings.items() if standing.hub} - expanded
     off = blocked | (counted & expanded) | known
     usable = {one.digest: one for link in links for one in link.identifiers if one.digest in expanded and one.digest not in off}
-    linked = [pair for pair in _linked(rules, standings) if all(one.digest in usable for one in pair.identifiers)]
+    linked = [pair for pair in _linked(rules, standings, digest_of) if all(one.digest in usable for one in pair.identifiers)]
     edges = [edge for edge in edges_of([*links, *linked], off) if edge.stronger.digest in usable and edge.weaker.digest in usable]
     forbidden = frozenset(
         (digest_of[one], digest_of[other]) for one, found in standings.items() for other in found.forbidden if other in digest_of
@@ -143,18 +162,19 @@ def _first_seen(links: Iterable[Together]) -> dict[bytes, int]:
     return first
 
 
-def _linked(rules: Rules, standings: dict[Identifier, Standing]) -> list[Together]:
+def _linked(rules: Rules, standings: dict[Identifier, Standing], digest_of: Mapping[Identifier, bytes]) -> list[Together]:
     found = []
     for one, standing in standings.items():
         for other, since in standing.linked:
-            ends = [_usable(rules, identifier) for identifier in (one, other)]
+            if other not in digest_of:
+                continue
+            ends = [_usable(rules, identifier, digest_of[identifier]) for identifier in (one, other)]
             found.append(Together(tuple(sorted(ends, key=strength)), since))
     return found
 
 
-def _usable(rules: Rules, identifier: Identifier) -> Usable:
-    priority = rules.entities[identifier.entity_type].identifiers[identifier.type].priority
-    return Usable(identifier, identifier_digest(rules.identity_key, identifier), priority)
+def _usable(rules: Rules, identifier: Identifier, digest: bytes) -> Usable:
+    return Usable(identifier, digest, rules.entities[identifier.entity_type].identifiers[identifier.type].priority)
 
 
 def _with(standings: dict[Identifier, Standing], corrections: Iterable[Correction]) -> dict[Identifier, Standing]:

@@ -7,7 +7,7 @@ position it came from. What this module adds is writing evidence for the scripts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
@@ -20,20 +20,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.compose import compose
-from resolvers.correction import Correction, CorrectionBatch, Kind
+from resolvers.correction import CorrectionBatch
 from resolvers.entity import entity_document, erased_document, identifier_document, membership_document, merged_document, split_document
-from resolvers.erasure import Erasure
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
-from resolvers.identifier import Identifier, founder_of, identifier_digest, later_digest
-from resolvers.instant import hour_of
+from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Reread, Round, ToldRecord, Waiting
-from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, Rows, entity_type_of, pack
+from resolvers.redis_rows import BIAS_MS, Rows, entity_type_of, pack
 from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
+from resolvers.redis_writing import correction_row, evidence_row, guard_rows
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply, Scripts
-from resolvers.sighting import Batch, Evidence, Position, Sighting
+from resolvers.sighting import Batch, Position, Sighting
 from resolvers.standing import Standing
 
 Answer = TypeVar("Answer")
@@ -68,17 +67,6 @@ def _pack_ends(ends: Ends) -> bytes:
 
 def _behind(shard: int, number: int, told: int) -> str:
     return f"shard {shard}: Kafka has round {told}, Redis knows of {number}: it has lost writes"
-
-
-def _correction(one: Correction | Erasure, codes: Mapping[tuple[str, str], int], key: bytes) -> list[Any]:
-    if isinstance(one, Erasure):
-        named = [(each.digest, codes[each.identifier.entity_type, each.identifier.type]) for each in one.covered]
-        return ["e", [[digest, code, later_digest(key, digest, one.cutoff)] for digest, code in named], one.cutoff + BIAS_MS]
-    kind, digests = one.subject
-    return [_KINDS[kind], list(digests), one.issued_at + BIAS_MS, one.command_id, int(one.holds)]
-
-
-_KINDS = {Kind.BLOCK: "b", Kind.FORBID: "f", Kind.LINK: "l"}
 
 
 def passing(error: ResponseError) -> bool:
@@ -138,7 +126,7 @@ class RedisResolver:
                 raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {_ADVICE[name]}")
         self._born = found.get("born", "")
         self._codes = dict(zip(types, codes, strict=True))
-        self._guards = pack(list(self._guard_rows()))
+        self._guards = pack(list(guard_rows(self._codes, self._rules)))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -166,9 +154,10 @@ class RedisResolver:
 
     async def apply(self, batch: Batch) -> Applied:
         """Apply a batch in one script call."""
-        packed = pack([self._evidence(one) for one in batch.evidence])
+        packed = pack([evidence_row(self._codes, one) for one in batch.evidence])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
-        word, rest = await self._call("apply", where, batch.start, end, packed, self._guards, batch.after, batch.mark)
+        upto = max(batch.end.offset, batch.upto)
+        word, rest = await self._call("apply", where, batch.start, end, packed, self._guards, batch.after, batch.mark, upto)
         if word is Reply.GAP:
             raise PositionGap(batch.partition, int(rest[0]), batch.start)
         digests, at, ids = rest[0], 0, []
@@ -213,7 +202,7 @@ class RedisResolver:
 
     async def correct(self, batch: CorrectionBatch) -> None:
         """Take corrections in, in one script call."""
-        packed = pack([_correction(one, self._codes, self._rules.identity_key) for one in batch.corrections])
+        packed = pack([correction_row(self._codes, self._rules.identity_key, one) for one in batch.corrections])
         where, end = f"{batch.log}/{batch.partition}", f"{batch.end.offset}:{batch.end.checksum}"
         word, rest = await self._call("correct", where, batch.start, end, packed, self._guards, batch.after, batch.mark)
         if word is Reply.GAP:
@@ -379,24 +368,6 @@ class RedisResolver:
         if founder == NOBODY:
             return None
         return self._rows.entity_id(founder, seen.entity_type.encode() + b":")
-
-    def _evidence(self, one: Evidence) -> list[Any]:
-        sightings = [self._sighting(seen) for seen in one.sightings]
-        memberships = [[m.member, m.group, m.role or "", int(m.ended)] for m in one.memberships]
-        return [one.occurred_at + BIAS_MS, hour_of(one.occurred_at) + BIAS_HOURS, one.source, one.event_id, sightings, memberships]
-
-    def _sighting(self, seen: Sighting) -> list[Any]:
-        named = [
-            [usable.digest, self._codes[usable.identifier.entity_type, usable.identifier.type], usable.identifier.value]
-            for usable in seen.identifiers
-        ]
-        return [seen.link, seen.index, named, seen.traits, seen.states]
-
-    def _guard_rows(self) -> Iterator[list[int]]:
-        for entity, rule in self._rules.entities.items():
-            for kind, one in rule.identifiers.items():
-                counted, over = (self._codes[entity, one.hub[0]], one.hub[1]) if one.hub else (0, 0)
-                yield [self._codes[entity, kind], counted, over, one.limit or 0, rule.size, one.priority]
 
 
 _ADVICE = {

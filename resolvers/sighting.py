@@ -79,6 +79,7 @@ class Batch:
 
     `mark` names this call, `after` the caller's call before it; without one the call is the first after the position was
     read. The position moves only when effects are acknowledged, so it alone does not show a call that was lost.
+    `upto` is the offset after the last of the evidence, where that lies behind `end`.
     """
 
     log: str
@@ -88,3 +89,4 @@ class Batch:
     evidence: tuple[Evidence, ...]
     after: str = ""
     mark: str = ""
+    upto: int = 0

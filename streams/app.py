@@ -35,6 +35,7 @@ from streams.positions import AppliedPositions, CommittedPositions, Positions
 from streams.preflight import prepare
 from streams.publish import ShardPublisher, Telling
 from streams.recovery import Recovery, log_ends
+from streams.rereading import Rereading
 from streams.resolve import ResolveStage
 from streams.sender import Sender
 from streams.settings import Settings
@@ -146,7 +147,7 @@ class Wiring:
         self.app.agent(channel, name=f"{self.app.conf.id}.{name}", concurrency=self.at_once)(function)
         return channel
 
-    def source(self, name: str, topics: Sequence[str], positions: Positions, stage: Callable[[Any], Awaitable[Any]]) -> None:
+    def source(self, name: str, topics: Sequence[str], positions: Positions, stage: Callable[[Any], Awaitable[Any]]) -> Source:
         """Add a source of batches and the agent that handles them."""
         worker = self.settings.worker
         service = Source(
@@ -161,6 +162,7 @@ class Wiring:
         )
         self.app.health.holding(name, lambda: service.places)
         self.app.service(service)  # type: ignore[arg-type]
+        return service
 
     def dead_letters(self) -> str:
         """Name the topic of dead letters."""
@@ -257,7 +259,21 @@ def add_resolve(wiring: Wiring) -> None:
         patience_seconds=wiring.redis_seconds,
         trouble=app.health,
     )
-    wiring.source("resolve", [settings.topic("events")], positions, stage)
+    source = wiring.source("resolve", [settings.topic("events")], positions, stage)
+    rereading = Rereading(
+        wiring.rules,
+        app.resolver,
+        partial(make_reader, settings, "reread"),
+        wiring.sender,
+        app.counters,
+        wiring.dirty,
+        lambda: source.places,
+        events_topic=settings.topic("events"),
+        participants_topic=settings.topic("participants"),
+        patience_seconds=wiring.outside_seconds,
+        trouble=app.health,
+    )
+    app.service(rereading)  # type: ignore[arg-type]
 
 
 def add_publish(wiring: Wiring) -> None:
@@ -299,6 +315,11 @@ def add_publish(wiring: Wiring) -> None:
 async def make_consumer(settings: Settings, stage: str) -> AIOKafkaConsumer:
     """Give a started consumer in a stage's group."""
     return await kafka.started(kafka.consumer(settings, what=stage, group=kafka.group_id(settings, stage)), settings.kafka, stage)
+
+
+async def make_reader(settings: Settings, what: str) -> AIOKafkaConsumer:
+    """Give a started consumer without a group, and so without positions in Kafka."""
+    return await kafka.started(kafka.consumer(settings, what=what), settings.kafka, what)
 
 
 async def make_producer(settings: Settings) -> AIOKafkaProducer:

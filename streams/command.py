@@ -6,10 +6,14 @@ effect, is rejected with the reason. Neighbours: `commands` has the graph take i
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from resolvers.correction import Correction, Kind
+from resolvers.erasure import Erasure
 from resolvers.errors import Rejected
+from resolvers.identifier import DIGEST_BYTES, Identifier
 from resolvers.instant import read_instant, write_instant
 from resolvers.rules import Rules
 from resolvers.sighting import Usable
@@ -24,31 +28,42 @@ COMMANDS: dict[str, tuple[Kind, bool]] = {
 }
 """The words a command may be: what each is about, and whether it says the thing or takes it back."""
 
+ERASE = "erase"
+
 AHEAD_MS = 86_400_000
 """A command issued more than a day after it was written would stand against all that follow: a wrong clock."""
+
+MOST_COVERED = 500
+"""Identifiers that one erasure covers; more need several."""
 
 MOST_TEXT = 1_000
 
 
-class Named(msgspec.Struct, frozen=True):
-    """An identifier as an operator writes it. Without an entity type the first that declares the type is meant."""
+class Named(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An identifier as an operator writes it: by its value, or by the digest in hex of what it is normalised to.
+
+    Without an entity type the first that declares the type is meant. An erasure names digests only.
+    """
 
     type: str
-    value: str
+    value: str = ""
     entity_type: str = ""
+    digest: str = ""
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A command. `actor` and `reason` are for people; they influence nothing."""
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A command. `cutoff` is an erasure's alone. `actor` and `reason` are for people; they influence nothing."""
 
     command_id: str
     command: str
     identifiers: list[Named]
     issued_at: str
+    cutoff: str = ""
     actor: str = ""
     reason: str = ""
 
 
+_DIGEST = re.compile(f"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 _decode = msgspec.json.Decoder(Command).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -58,7 +73,7 @@ def write_command(command: Command) -> bytes:
     return _encode(command)
 
 
-def read_correction(rules: Rules, value: bytes | None, written_ms: int) -> Correction:
+def read_command(rules: Rules, value: bytes | None, written_ms: int) -> Correction | Erasure:
     """Read a record of the commands topic; `written_ms` is its timestamp in epoch milliseconds. Raises Rejected."""
     if value is None:
         raise Rejected("the record has no value; a command is a JSON object with command_id, command, identifiers and issued_at")
@@ -66,15 +81,14 @@ def read_correction(rules: Rules, value: bytes | None, written_ms: int) -> Corre
         command = _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected(f"the record is not a command: {error}") from error
-    return correction_of(rules, command, written_ms)
+    return erasure_of(rules, command, written_ms) if command.command == ERASE else correction_of(rules, command, written_ms)
 
 
 def correction_of(rules: Rules, command: Command, written_ms: int) -> Correction:
-    """Say what a command means for the graph. Raises Rejected."""
+    """Say what a command that is no erasure means for the graph. Raises Rejected."""
     if command.command not in COMMANDS:
-        raise Rejected(f"{command.command[:100]!r} is not a command; there are {', '.join(COMMANDS)}")
-    if not 0 < len(command.command_id) <= MOST_TEXT:
-        raise Rejected(f"a command needs a command_id of at most {MOST_TEXT:,} characters")
+        raise Rejected(f"{command.command[:100]!r} is not a command; there are {', '.join(COMMANDS)}, {ERASE}")
+    _check_id(command)
     kind, holds = COMMANDS[command.command]
     wanted = 1 if kind is Kind.BLOCK else 2
     if len(command.identifiers) != wanted:
@@ -84,17 +98,34 @@ def correction_of(rules: Rules, command: Command, written_ms: int) -> Correction
         raise Rejected(f"{command.command} names identifiers of two entity types; only those of one can be one entity")
     if len({one.digest for one in usable}) < wanted:
         raise Rejected(f"{command.command} names the same identifier twice")
-    return Correction(command.command_id, kind, holds, usable, _issued(command, written_ms))
+    return Correction(command.command_id, kind, holds, usable, _time("issued_at", command.issued_at, written_ms))
 
 
-def _issued(command: Command, written_ms: int) -> int:
+def erasure_of(rules: Rules, command: Command, written_ms: int) -> Erasure:
+    """Say what an erasure means for the graph. Raises Rejected."""
+    _check_id(command)
+    if not 0 < len(command.identifiers) <= MOST_COVERED:
+        raise Rejected(f"{ERASE} names between one and {MOST_COVERED} identifiers, not {len(command.identifiers)}")
+    if not all(one.digest for one in command.identifiers) or any(one.value for one in command.identifiers):
+        raise Rejected(f"{ERASE} names identifiers by their digests, so that no value lies on the topic")
+    _time("issued_at", command.issued_at, written_ms)
+    covered = {usable.digest: usable for usable in (_usable(rules, one) for one in command.identifiers)}
+    return Erasure(command.command_id, tuple(covered.values()), _time("cutoff", command.cutoff, written_ms))
+
+
+def _check_id(command: Command) -> None:
+    if not 0 < len(command.command_id) <= MOST_TEXT:
+        raise Rejected(f"a command needs a command_id of at most {MOST_TEXT:,} characters")
+
+
+def _time(name: str, text: str, written_ms: int) -> int:
     try:
-        issued = read_instant(command.issued_at)
+        found = read_instant(text)
     except ValueError as error:
-        raise Rejected(f"issued_at {command.issued_at[:100]!r} is not an RFC 3339 time: {error}") from error
-    if issued > written_ms + AHEAD_MS:
-        raise Rejected(f"issued_at {command.issued_at[:100]} is more than a day after it was written, at {write_instant(written_ms)}")
-    return issued
+        raise Rejected(f"{name} {text[:100]!r} is not an RFC 3339 time: {error}") from error
+    if found > written_ms + AHEAD_MS:
+        raise Rejected(f"{name} {text[:100]} is more than a day after it was written, at {write_instant(written_ms)}")
+    return found
 
 
 def _usable(rules: Rules, named: Named) -> Usable:
@@ -103,6 +134,11 @@ def _usable(rules: Rules, named: Named) -> Usable:
     if entity_type not in declaring:
         what = f"{named.entity_type}:{named.type}" if named.entity_type else named.type
         raise Rejected(f"{what[:100]!r} is no identifier type of the settings")
+    if named.digest:
+        if named.value or not _DIGEST.fullmatch(named.digest):
+            raise Rejected(f"an identifier is named by its value, or by its digest, {2 * DIGEST_BYTES} digits of lower-case hex")
+        priority = rules.entities[entity_type].identifiers[named.type].priority
+        return Usable(Identifier(entity_type, named.type, ""), bytes.fromhex(named.digest), priority)
     found = rules.usable(entity_type, named.type, named.value)
     if found is None:
         raise Rejected(

@@ -13,11 +13,12 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from resolvers.correction import Correction
+from resolvers.erasure import Erasure
 from resolvers.errors import PositionGap, Rejected, StoreLost
 from resolvers.port import Resolver
 from resolvers.rules import Rules
 from streams.batch import Outcome, SourceBatch
-from streams.command import read_correction
+from streams.command import read_command
 from streams.counters import Counters
 from streams.dead_letters import dead_letter
 from streams.patience import Trouble, patiently
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 100
 """Corrections of one call."""
 
-Read = tuple[ConsumerRecord, Correction]
+Read = tuple[ConsumerRecord, Correction | Erasure]
 
 
 class CommandStage:
@@ -70,7 +71,7 @@ class CommandStage:
         letters: list[Outgoing] = []
         for record in batch.records:
             try:
-                read.append((record, read_correction(self._rules, record.value, record.timestamp)))
+                read.append((record, read_command(self._rules, record.value, record.timestamp)))
             except Rejected as error:
                 letters.append(self._dead_letter(record, error))
         try:
@@ -102,7 +103,7 @@ class CommandStage:
         self._counters.add("commands_applied", count=len(read) - len(failed))
         return [self._dead_letter(record, error, with_traceback=True) for (record, _), error in failed]
 
-    async def _call(self, batch: SourceBatch, progress: Progress, corrections: tuple[Correction, ...]) -> None:
+    async def _call(self, batch: SourceBatch, progress: Progress, corrections: tuple[Correction | Erasure, ...]) -> None:
         asked = progress.corrections(self._positions.log, batch.place.partition, corrections)
         what = f"taking in commands of partition {batch.place.partition}"
         await patiently(lambda: self._resolver.correct(asked), what, self._patience_seconds, self._trouble)

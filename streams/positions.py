@@ -18,6 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from resolvers.correction import Correction, CorrectionBatch
+from resolvers.erasure import Erasure
 from resolvers.errors import KafkaUnavailable, LogTruncated, PositionGap, StoreLost
 from resolvers.port import Resolver
 from resolvers.sighting import Batch, Evidence, Position
@@ -100,11 +101,11 @@ class Progress:
     mark: str = ""
     """Names the last call that was applied; empty before the first."""
 
-    def batch(self, log: str, partition: int, evidence: tuple[Evidence, ...] = ()) -> Batch:
-        """Make the next call: it moves the stored position to what is acknowledged."""
-        return Batch(log, partition, self.stored, self.acknowledged, evidence, self.mark, uuid4().hex)
+    def batch(self, log: str, partition: int, evidence: tuple[Evidence, ...] = (), upto: int = 0) -> Batch:
+        """Make the next call: it moves the stored position to what is acknowledged, before the evidence, which ends at `upto`."""
+        return Batch(log, partition, self.stored, self.acknowledged, evidence, self.mark, uuid4().hex, upto)
 
-    def corrections(self, log: str, partition: int, corrections: tuple[Correction, ...]) -> CorrectionBatch:
+    def corrections(self, log: str, partition: int, corrections: tuple[Correction | Erasure, ...]) -> CorrectionBatch:
         """Make the next call of a log of commands."""
         return CorrectionBatch(log, partition, self.stored, self.acknowledged, corrections, self.mark, uuid4().hex)
 

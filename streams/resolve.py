@@ -154,7 +154,7 @@ class ResolveStage:
 
     async def _call(self, batch: SourceBatch, progress: Progress, evidence: tuple[Evidence, ...]) -> Applied:
         """Join evidence; the stored position moves up to this batch's start, whose predecessors are acknowledged."""
-        asked = progress.batch(self._positions.log, batch.place.partition, evidence)
+        asked = progress.batch(self._positions.log, batch.place.partition, evidence, batch.end)
         what = f"applying events of partition {batch.place.partition}"
         applied = await patiently(lambda: self._resolver.apply(asked), what, self._patience_seconds, self._trouble)
         progress.applied(asked)

@@ -27,10 +27,8 @@ class Told:
     def fold(self, kind: str, data: dict[str, Any]) -> None:
         """Take one timeline record in."""
         match kind:
-            case "entity.created":
+            case "entity.created" | "entity.erased":
                 self.identifiers, self.traits, self.merged_into = [], {}, None
-            case "entity.erased":
-                self.identifiers, self.traits = [], {}
             case "entity.split" | "merge.refused":
                 assert data.keys() & {"parts", "guard"}
             case "entity.merged":

@@ -8,6 +8,7 @@
 --           {{trait, JSON}, ...}, {{state, value}, ...}} and a membership {sighting, sighting, role, ended 0|1}
 -- ARGV[5]  guards, msgpack: {{type code, code of the type that is counted for hubs or 0, over how many, limit or 0, size, priority}, ...}
 -- ARGV[6]  mark of the call that this one comes after, '' for the first        ARGV[7]  mark of this call
+-- ARGV[8]  the offset after the last of the evidence
 -- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order; zeros for nobody} | {'GAP', stored offset} another offset or mark | {'LOST'}
 --
 -- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept. Two cases that meet
@@ -318,9 +319,10 @@ write_walks()
 write_freshes()
 go_on()
 
--- Of each day, the first offset at which a partition has an event of it: from there on it is read again when an erasure asks for that.
+-- Up to where a partition is applied, and of each day the first offset at which it has an event of it: what is read again when an erasure asks for that.
 local log, partition = string.match(ARGV[1], '^([^/]*)/(.*)$')
 if log == 'events' then
+  redis.call('HSET', BASE .. ':pos', 'upto/' .. partition, ARGV[8])
   local days = {}
   for _, evidence in ipairs(batch) do days[math.floor(evidence[1] / DAY)] = true end
   for day in pairs(days) do redis.call('HSETNX', BASE .. ':days:' .. partition, string.format('%d', day), ARGV[2]) end

@@ -143,12 +143,13 @@ local function read_again()
       if tonumber(days[d]) >= math.floor(again_from / DAY) then from = math.min(from or math.huge, tonumber(days[d + 1])) end
     end
     if from then
-      local stretch = string.format('%d:%s', from, string.match(places[i + 1], '^%d+'))
+      local upto = math.max(tonumber(string.match(places[i + 1], '^%d+')), tonumber(redis.call('HGET', BASE .. ':pos', 'upto/' .. partition) or '0'))
+      local stretch = string.format('%d:%d', from, upto)
       local waits = redis.call('HGET', REREADS .. ':next', partition)
       if redis.call('HEXISTS', REREADS, partition) == 0 then
         begin_reread(partition, stretch)
       else
-        if waits then stretch = string.format('%d:%s', math.min(from, tonumber(string.match(waits, '^%d+'))), string.match(places[i + 1], '^%d+')) end
+        if waits then stretch = string.format('%d:%d', math.min(from, tonumber(string.match(waits, '^%d+'))), upto) end
         redis.call('HSET', REREADS .. ':next', partition, stretch)
       end
       asked = true

@@ -21,11 +21,12 @@ local function as_known_now(sighting, at)
     changed = changed or e ~= nil
   end
   if not changed then return sighting end
-  table.sort(entries, function(a, b)
+  local function stronger(a, b)
     local p, q = priority_of[a[2]], priority_of[b[2]]
     if p ~= q then return p < q end
     return bytes_less(a[1], b[1])
-  end)
+  end
+  table.sort(entries, stronger)
   return { link_name(digests), sighting[2], entries, sighting[4], sighting[5] }
 end
 

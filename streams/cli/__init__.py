@@ -25,6 +25,7 @@ GROUPS = (
     "ask",
     "explain",
     "correct",
+    "erase",
     "verify",
     "rebuild",
     "diff",

@@ -224,6 +224,8 @@ async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | 
             if ended and ended["status"] == "split":
                 came = ", ".join(ended["successors"]) or "nobody"
                 raise NexusError(f"{entity_id} was split, its founding identifier connects nothing; of it came {came}")
+            if ended and ended["status"] == "erased":
+                raise NexusError(f"{entity_id} was erased")
             if ended:
                 document = await graph.entity(ended["merged_into"])
         except StoreMismatch as error:

@@ -110,7 +110,7 @@ def _say(
     command = _command(settings, word, named, entity_type, reason, actor)
     found = asyncio.run(_run(settings, command, dry_run=dry_run))
     if as_json:
-        print_json({"sent": not dry_run, "command": _document(command), **_changes(found)})
+        print_json({"sent": not dry_run, "command": command_document(command), **preview_document(found.preview)})
         return
     for line in _lines(found, sent=not dry_run):
         print(line)
@@ -159,11 +159,11 @@ def _lines(found: Foretold, *, sent: bool) -> Iterator[str]:
     """Say in words what changes."""
     will = "will be" if sent else "would be"
     for identifier in found.unseen:
-        yield f"{_name(identifier)} was not seen yet: this holds from the first event on that shows it"
+        yield f"{name_of(identifier)} was not seen yet: this holds from the first event on that shows it"
     if found.preview is None:
         yield "more than 20,000 links hang together here: what changes is computed by the workers alone"
         return
-    lines = list(_told(found.preview, will))
+    lines = list(preview_lines(found.preview, will))
     yield from lines[:MOST_SHOWN]
     if len(lines) > MOST_SHOWN:
         yield f"... and {len(lines) - MOST_SHOWN:,} more changes; --json has them all"
@@ -171,13 +171,14 @@ def _lines(found: Foretold, *, sent: bool) -> Iterator[str]:
         yield "no entity changes"
 
 
-def _told(preview: Preview, will: str) -> Iterator[str]:
+def preview_lines(preview: Preview, will: str, *, erased: bool = False) -> Iterator[str]:
+    """Say in words what a preview says; where it is of an erasure, what is nobody's any more was erased."""
     merged = {before for came in preview.merges.values() for before in came}
     for survivor, came in preview.merges.items():
         yield f"{', '.join(came)} {will} merged into {survivor}"
     for move in preview.moves:
         if move.after is None:
-            yield f"{_names(move.identifiers)} of {move.before} {will} nobody's"
+            yield f"{_names(move.identifiers)} of {move.before} {will} {'erased' if erased else 'of nobody'}"
         elif move.before is None:
             yield f"{_names(move.identifiers)} {will} of {move.after}"
         elif move.before not in merged:
@@ -187,22 +188,24 @@ def _told(preview: Preview, will: str) -> Iterator[str]:
 
 def _names(identifiers: tuple[Identifier, ...]) -> str:
     more = f" and {len(identifiers) - 5} more" if len(identifiers) > 5 else ""
-    return ", ".join(map(_name, identifiers[:5])) + more
+    return ", ".join(map(name_of, identifiers[:5])) + more
 
 
-def _name(identifier: Identifier) -> str:
+def name_of(identifier: Identifier) -> str:
+    """Name an identifier for people."""
     return plain(f"{identifier.type}:{identifier.value}")
 
 
-def _document(command: Command) -> dict[str, Any]:
+def command_document(command: Command) -> dict[str, Any]:
+    """Write a command as it is sent."""
     import msgspec  # noqa: PLC0415
 
     told: dict[str, Any] = msgspec.to_builtins(command)
     return told
 
 
-def _changes(found: Foretold) -> dict[str, Any]:
-    preview = found.preview
+def preview_document(preview: Preview | None) -> dict[str, Any]:
+    """Write what changes; null where it was not computed."""
     if preview is None:
         return {"changes": None}
     moves = [{"from": one.before, "to": one.after, "identifiers": list(map(_identifier, one.identifiers))} for one in preview.moves]

@@ -40,12 +40,20 @@ class Commanded:
         self.ever: set[tuple[str, tuple[bytes, ...]]] = set()
         """Every subject that any command was about, whichever stands."""
 
+        self.cutoffs: dict[bytes, int] = {}
+        """Of each erased identifier, by the digest of its first generation, the latest cutoff in ms."""
+
+        self.former: dict[bytes, bytes] = {}
+        """Digests that erasures have ended or may have given, to that of the first generation."""
+
         self.read = 0
         self.refused = 0
 
     def add(self, value: bytes | None, written: int) -> None:
         """Take a record of the commands topic in; `written` is its timestamp in ms."""
         self.read += 1
+        if self._erases(_object(value), written):
+            return
         found = self._read(value, written)
         if found is None:
             self.refused += 1
@@ -70,14 +78,39 @@ class Commanded:
             return None
         return kind, Said(issued, command_id, told["command"] not in TAKE_BACK, usable)
 
+    def _erases(self, told: dict[str, Any], written: int) -> bool:
+        """Take an erasure in; says whether it is one."""
+        times = [milliseconds(str(told.get(name, ""))) for name in ("issued_at", "cutoff")]
+        names = [self._name(one) for one in told.get("identifiers", [])]
+        if told.get("command") != "erase" or not 0 < len(told.get("command_id", "")) <= 1_000 or not 0 < len(names) <= 500:
+            return False
+        if any(at is None or at > written + DAY for at in times) or not all(one and not one.value for one in names):
+            return False
+        for name in names:
+            cutoff = times[1]
+            if name is not None and cutoff is not None:
+                self.former |= {name.digest: name.digest, self._usable.later(name.digest, cutoff): name.digest}
+                self.cutoffs[name.digest] = max(cutoff, self.cutoffs.get(name.digest, cutoff))
+        return True
+
+    def known_as(self, digest: bytes) -> bytes:
+        """Give the digest that an identifier has since it was erased last."""
+        cutoff = self.cutoffs.get(digest)
+        return digest if cutoff is None else self._usable.later(digest, cutoff)
+
     def _name(self, told: object) -> Name | None:
-        if not isinstance(told, dict) or not isinstance(told.get("type"), str) or not isinstance(told.get("value"), str):
+        if not isinstance(told, dict) or not isinstance(told.get("type"), str):
+            return None
+        value, digest = told.get("value", ""), told.get("digest", "")
+        if not isinstance(value, str) or not isinstance(digest, str) or (value and digest):
             return None
         declaring = self._entity_types.get(told["type"], [])
         if not isinstance(told.get("entity_type", ""), str):
             return None
         entity_type = told.get("entity_type") or (declaring[0] if declaring else "")
-        return self._usable.judge(entity_type, told["type"], told["value"]) if entity_type in declaring else None
+        if entity_type not in declaring:
+            return None
+        return self._usable.named(entity_type, told["type"], digest) if digest else self._usable.judge(entity_type, told["type"], value)
 
     def in_force(self, kind: str) -> list[Said]:
         """List what is said and not taken back."""
@@ -97,8 +130,8 @@ class Commanded:
         found: dict[bytes, int] = {}
         for kind, flag in (("b", 1), ("f", 8), ("l", 32)):
             for said in self.in_force(kind):
-                for name in said.names:
-                    found[name.digest] = found.get(name.digest, 0) | flag
+                for digest in map(self.known_as, (name.digest for name in said.names)):
+                    found[digest] = found.get(digest, 0) | flag
         return found
 
     def pairs(self, kind: str) -> dict[bytes, dict[bytes, int]]:
@@ -106,7 +139,7 @@ class Commanded:
         found: dict[bytes, dict[bytes, int]] = {}
         for said in self.in_force(kind):
             for one, other in (said.names, said.names[::-1]):
-                found.setdefault(one.digest, {})[other.digest] = said.issued + YEAR_ONE
+                found.setdefault(self.known_as(one.digest), {})[self.known_as(other.digest)] = said.issued + YEAR_ONE
         return found
 
 

@@ -43,6 +43,8 @@ def _pairs(sides: Sides) -> Iterator[Difference]:
                 yield Difference("redis.belonging.told", name, "it was told under other entities than it joins now")
     for place in sorted(dump.pairs.keys() - known):
         found = dump.pairs[place]
+        if found.latest is None and any(dump.links[link].dead for link in place if link in dump.links):
+            continue
         yield Difference(
             "redis.belonging.ghost", f"{sides.name(found.member)} in {sides.name(found.group)}", "Redis has it, the log has not"
         )
@@ -53,8 +55,10 @@ def _lists(sides: Sides) -> Iterator[Difference]:
     groups: dict[tuple[str, int], set[PairName]] = {}
     members: dict[tuple[str, int], set[PairName]] = {}
     for name, pair in sides.dump.pairs.items():
-        groups.setdefault(("node", pair.member) if pair.member else ("link", name[0]), set()).add(name)
-        members.setdefault(("node", pair.group) if pair.group else ("link", name[1]), set()).add(name)
+        if pair.member or pair.latest is not None:
+            groups.setdefault(("node", pair.member) if pair.member else ("link", name[0]), set()).add(name)
+        if pair.group or pair.latest is not None:
+            members.setdefault(("node", pair.group) if pair.group else ("link", name[1]), set()).add(name)
     known = {
         **{("node", node): heads for node, heads in sides.dump.heads.items()},
         **{("link", link): heads for link, heads in sides.dump.orphans.items()},

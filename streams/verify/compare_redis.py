@@ -13,13 +13,13 @@ from streams.verify.compare_memberships import compare_stored_memberships
 from streams.verify.compare_parts import compare_parts
 from streams.verify.dump import Dump
 from streams.verify.expected import Expected, Link
-from streams.verify.instants import HOUR, written
+from streams.verify.instants import HOUR, YEAR_ONE, written
 from streams.verify.packed import LinkRecord, Node
 from streams.verify.report import Difference
 from streams.verify.sides import Sides, differing, shortened
 from streams.verify.usable import Usable
 
-FORMAT = "2"
+FORMAT = "3"
 
 
 def compare_redis(expected: Expected, dump: Dump) -> list[Difference]:
@@ -78,7 +78,9 @@ def _identifiers(sides: Sides) -> Iterator[Difference]:
         else:
             yield from _identifier(sides, number, node, dump.nodes[node])
     for digest, node in dump.node_of.items():
-        if digest not in expected.by_digest:
+        if digest not in expected.by_digest and digest in expected.erased.former:
+            yield from _husk(sides, digest, node)
+        elif digest not in expected.by_digest:
             yield Difference("redis.identifier.ghost", sides.name(node), "Redis has it, the log has not")
     unnamed = dump.nodes.keys() - set(dump.node_of.values())
     yield from (Difference("redis.identifier.ghost", sides.name(node), f"no digest leads to node {node}") for node in sorted(unnamed))
@@ -105,6 +107,15 @@ def _identifier(sides: Sides, number: int, node: int, record: Node) -> Iterator[
         yield Difference("redis.links_of", name.key, f"it is in {len(sides.links_of.get(node, ()))} links, its list of them {found}")
 
 
+def _husk(sides: Sides, digest: bytes, node: int) -> Iterator[Difference]:
+    """Check that nothing is left of an erased identifier but its digest."""
+    record = sides.dump.nodes.get(node)
+    kept = [] if record is None else [record.first + YEAR_ONE, record.last + YEAR_ONE // HOUR, record.first_link, record.head]
+    left = node in sides.dump.values or node in sides.dump.together
+    if record is None or record.digest != digest or not (record.erased and record.detached) or any(kept) or left:
+        yield Difference("redis.erased", digest.hex(), f"it was erased; node {node} should keep nothing but its digest")
+
+
 def _links(sides: Sides) -> Iterator[Difference]:
     expected, dump = sides.expected, sides.dump
     known: set[int] = set()
@@ -119,6 +130,8 @@ def _links(sides: Sides) -> Iterator[Difference]:
         yield from differing("redis.link.states", _link_name(sides, identifiers), link.states or set(), dump.states.get(number, set()))
     for number in sorted((dump.links.keys() | set(dump.link_of.values())) - known):
         record = dump.links.get(number)
+        if record is not None and record.dead and not (record.source or record.event_id or record.traits or number in dump.states):
+            continue
         names = " + ".join(sides.name(node) for node, _ in record.members[:4]) if record else f"link {number}"
         yield Difference("redis.link.ghost", names, "Redis has it, the log has not")
 
@@ -173,6 +186,9 @@ def _corrections(sides: Sides) -> Iterator[Difference]:
     for kind, wanted, found in sets:
         for name in sorted(wanted.keys() | found.keys()):
             yield from differing(kind, name.hex(), wanted.get(name), found.get(name))
+    wanted_erased = {digest: (cutoff, said.known_as(digest)) for digest, cutoff in said.cutoffs.items()}
+    for digest in sorted(wanted_erased.keys() | dump.erased.keys()):
+        yield from differing("redis.erasure", digest.hex(), wanted_erased.get(digest), dump.erased.get(digest))
     for digest, node in dump.node_of.items():
         flags = dump.nodes[node].flags & 41 if node in dump.nodes else 0
         yield from differing("redis.identifier.flags", sides.name(node), said.flags.get(digest, 0), flags)

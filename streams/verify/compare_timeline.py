@@ -88,7 +88,7 @@ class Timeline:
 
     def _others(self) -> Iterator[Difference]:
         for key in self._lives.keys() - set(self._expected.ids.values()):
-            if founding_digest(key) not in self._expected.by_digest:
+            if founding_digest(key) not in self._expected.by_digest.keys() | self._expected.erased.former.keys():
                 yield Difference("timeline.ghost", key, "the timeline tells of it, the log does not know its founding identifier")
             elif self._lives[key].groups:
                 yield Difference("timeline.membership", key, f"it ended, but was told to belong to {shorten(str(self._lives[key].groups))}")
@@ -117,7 +117,7 @@ class Timeline:
 def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
     """Let one change happen to an entity; says whether it is a kind that is known."""
     match kind:
-        case "entity.created":
+        case "entity.created" | "entity.erased":
             life.identifiers.clear()
             life.traits.clear()
         case "identifier.added":

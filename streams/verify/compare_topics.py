@@ -102,6 +102,9 @@ class Topics:
     def _ended(self, word: str, key: str) -> Iterator[Difference]:
         """Check an id that is not living: it must lead to the living entity of its founding identifier."""
         number = self._expected.by_digest.get(founding_digest(key) or b"")
+        if number is None and founding_digest(key) in self._expected.erased.former:
+            yield from self._erased(word, key)
+            return
         if number is None or self._expected.usable.entity_id(self._expected.identifiers[number]) != key:
             yield from self._ghost(word, key)
             return
@@ -119,6 +122,12 @@ class Topics:
             yield Difference(f"{word}.ended", key, f"it should say that it was merged; found {shorten(str(document))}")
         elif self.leads_to(key) != living:
             yield Difference(f"{word}.redirect", key, f"it leads to {self.leads_to(key)}, but {name.key} belongs to {living} now")
+
+    def _erased(self, word: str, key: str) -> Iterator[Difference]:
+        """Check an id of which an erasure left nothing; a recovery may have retired it."""
+        document = self.compacted[word].document(key)
+        if document is not None and document | {"entity_type": ""} != {"entity_id": key, "entity_type": "", "status": "erased"}:
+            yield Difference(f"{word}.erased", key, f"nothing of it should be left but that it was erased; found {shorten(str(document))}")
 
     def _split(self, word: str, key: str, number: int) -> Iterator[Difference]:
         """Check an id whose founding identifier connects nothing: whom it names, if anybody, was once joined with it."""
@@ -165,6 +174,8 @@ class Participants:
         parts = self._expected.participants.get(key)
         if self._partitions.setdefault(key, record.partition) != record.partition:
             self._problem("partition", key, f"it is in partitions {self._partitions[key]} and {record.partition}")
+        if key in self._expected.erased.participants:
+            return
         if parts is None:
             if record.value is not None:
                 self._problem("ghost", key, "the topic has it, the log has not")
@@ -189,6 +200,8 @@ class Participants:
         yield from self._problems
         for key in self._expected.participants.keys() - self._partitions.keys():
             parts = self._expected.participants[key]
+            if key in self._expected.erased.participants:
+                continue
             if any(self._expected.owner(one[0]) < 0 for one in (parts if isinstance(parts, set) else {parts})):
                 continue
             yield Difference("participants.missing", key.decode("utf-8", "replace"), "the log has it, the topic has not")

@@ -22,6 +22,7 @@ from streams.verify.packed import (
     numbers,
     pair_name,
     parse_correction,
+    parse_erasure,
     parse_fold,
     parse_heads,
     parse_link,
@@ -63,6 +64,8 @@ class Dump:
     said: dict[bytes, int] = field(default_factory=dict)
     forbidden: dict[bytes, set[bytes]] = field(default_factory=dict)
     linked: dict[bytes, dict[bytes, int]] = field(default_factory=dict)
+    erased: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    first_of: dict[bytes, bytes] = field(default_factory=dict)
     outbox: dict[str, int] = field(default_factory=dict)
     misplaced: list[str] = field(default_factory=list)
 
@@ -202,7 +205,13 @@ _READERS: dict[str, Reader] = {
     "j": _linked,
     "g": lambda *_: None,  # which endings were told; the topics show whether they were
     "R": lambda *_: None,  # which refusals were told
+    "y": _bucketed("erased", bytes, parse_erasure, _by_digest),
+    "z": _bucketed("first_of", bytes, bytes, _by_digest),
+    "days": lambda *_: None,  # where in the log each day begins
     "case": _cases,
     "round": _rounds,
-    **{kind: _counted(kind) for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps", "due", "walkq", "walks")},
+    **{
+        kind: _counted(kind)
+        for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps", "due", "walkq", "walks", "freshq", "fresh", "rereads", "Hn")
+    },
 }

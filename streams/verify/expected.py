@@ -98,6 +98,20 @@ class Counts:
 
 
 @dataclass
+class Erased:
+    """What erasures have taken out: sightings that count no more, as far as it must be known that they were there."""
+
+    connected: set[tuple[bytes, bytes]] = field(default_factory=set)
+    """Digests of first generations that were seen together."""
+
+    participants: set[bytes] = field(default_factory=set)
+    """Keys of participants of which the topic may or may not have a record."""
+
+    former: dict[bytes, bytes] = field(default_factory=dict)
+    """Digests of which ids may have been made that lead nowhere now, to those of first generations."""
+
+
+@dataclass
 class Expected:
     """Everything that the store and the topics must say. Made by `recompute`, then never changed."""
 
@@ -113,6 +127,8 @@ class Expected:
     commanded: Commanded
     once_linked: set[tuple[int, int]]
     """Pairs of identifiers that a command linked, whether or not it stands."""
+
+    erased: Erased = field(default_factory=Erased)
 
     @cached_property
     def by_digest(self) -> dict[bytes, int]:
@@ -146,21 +162,33 @@ class Expected:
 
     def once_joined(self, entity_id: str, number: int) -> bool:
         """Say whether the founding identifier of an id and another are connected by links, but guards keep apart what is connected."""
-        founder = self.by_digest.get(founding_digest(entity_id) or b"", -1)
+        founder = self._numbered.get(founding_digest(entity_id) or b"", -1)
         return founder >= 0 and self._connected[founder] == self._connected[number] and self._connected[number] in self._parted
+
+    @cached_property
+    def _numbered(self) -> dict[bytes, int]:
+        """Number identifiers by digest, and behind them what was erased by the digests of its generations."""
+        first = sorted({*self.erased.former.values(), *(one for pair in self.erased.connected for one in pair)})
+        erased = {digest: len(self.identifiers) + at for at, digest in enumerate(first)}
+        return {**erased, **{digest: erased[known] for digest, known in self.erased.former.items()}, **self.by_digest}
 
     @cached_property
     def _connected(self) -> list[int]:
         """Label identifiers by what links connect, guards or none."""
         pairs = ((one[0], other) for one in self.links for other in one[1:])
-        return flooded(len(self.identifiers), chain(pairs, self.once_linked))
+        numbered = self._numbered
+        known_as = self.commanded.known_as
+        again = ((numbered[one], numbered[known_as(one)]) for one in {*self.commanded.cutoffs} if known_as(one) in numbered)
+        former = ((numbered[one], numbered[first]) for one, first in self.erased.former.items())
+        seen = ((numbered[one], numbered[other]) for one, other in self.erased.connected)
+        return flooded(max([*numbered.values(), -1]) + 1, chain(pairs, self.once_linked, again, former, seen))
 
     @cached_property
     def _parted(self) -> set[int]:
         """Name what is connected and yet not one."""
         founders: dict[int, set[int]] = {}
-        for label, seen in zip(self._connected, self.seen, strict=True):
-            founders.setdefault(label, set()).add(seen.founder)
+        for number, label in enumerate(self._connected):
+            founders.setdefault(label, set()).add(self.seen[number].founder if number < len(self.seen) else -number)
         return {label for label, found in founders.items() if len(found) > 1}
 
     @cached_property

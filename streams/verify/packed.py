@@ -40,7 +40,12 @@ class Node(NamedTuple):
     @property
     def off(self) -> bool:
         """Say whether it connects nothing."""
-        return self.flags & 3 != 0
+        return self.flags & 67 != 0
+
+    @property
+    def erased(self) -> bool:
+        """Say whether an erasure covers it, or left no link of it."""
+        return self.flags & 64 != 0
 
     @property
     def detached(self) -> bool:
@@ -62,7 +67,7 @@ class Part(NamedTuple):
 
 
 class LinkRecord(NamedTuple):
-    """Identifiers seen together; `members` are (node, that node's next link), the centre first."""
+    """Identifiers seen together; `members` are (node, that node's next link), the centre first. One that is dead was erased."""
 
     first: int
     last: int
@@ -70,12 +75,16 @@ class LinkRecord(NamedTuple):
     source: str
     event_id: str
     traits: dict[str, Fact]
+    dead: bool = False
 
 
 class Pair(NamedTuple):
-    """Sightings of a membership between two links, its place in the lists of two nodes, and the founders it was told under."""
+    """Sightings of a membership between two links, its place in the lists of two nodes, and the founders it was told under.
 
-    latest: Fact
+    One of a link that was erased has no latest any more.
+    """
+
+    latest: Fact | None
     ended: bool
     active: Fact | None
     next_group: PairName
@@ -117,9 +126,10 @@ def _cut(packed: bytes, *sizes: int) -> list[int]:
 
 
 def parse_node(packed: bytes) -> Node:
-    """Read a record of `n`: 54 bytes."""
+    """Read a record of `n`: 55 bytes."""
     parent, following, first, last, first_link, head, told, code = _cut(packed, 5, 5, 7, 4, 5, 5, 5, 1)
-    return Node(parent, following, first - YEAR_ONE, last - YEAR_ONE_HOURS, first_link, head, told, code, packed[37:53], packed[53])
+    (flags,) = _cut(packed[53:], 2)
+    return Node(parent, following, first - YEAR_ONE, last - YEAR_ONE_HOURS, first_link, head, told, code, packed[37:53], flags)
 
 
 def parse_part(packed: bytes) -> Part:
@@ -134,7 +144,8 @@ def parse_link(packed: bytes) -> LinkRecord:
     """Read a record of `k`: 13 bytes, 10 for each member, then msgpack."""
     first, last, size = _cut(packed, 7, 4, 2)
     flat = numbers(packed[13 : 13 + 10 * size])
-    source, event_id, traits = _unpacked(packed[13 + 10 * size :])
+    said = _unpacked(packed[13 + 10 * size :])
+    source, event_id, traits = said or (b"", b"", {})
     return LinkRecord(
         first - YEAR_ONE,
         last - YEAR_ONE_HOURS,
@@ -142,6 +153,7 @@ def parse_link(packed: bytes) -> LinkRecord:
         text(source),
         text(event_id),
         _traits(traits),
+        not said,
     )
 
 
@@ -154,7 +166,7 @@ def parse_pair(packed: bytes) -> Pair:
     """Read a record of `m`."""
     latest, ended, active, next_group, next_member, person, group, a, g = _unpacked(packed)
     following = pair_name(next_group), pair_name(next_member)
-    return Pair(_fact(latest), ended == 1, _fact(active) if active else None, *following, (person, group), a, g)
+    return Pair(_fact(latest) if latest else None, ended == 1, _fact(active) if active else None, *following, (person, group), a, g)
 
 
 def pair_name(packed: bytes) -> PairName:
@@ -167,6 +179,11 @@ def parse_correction(packed: bytes) -> tuple[int, bytes, bool]:
     """Read a record of `c`: the time, the command's id, whether it holds."""
     issued, command_id, holds = _unpacked(packed)
     return issued, command_id, holds == 1
+
+
+def parse_erasure(packed: bytes) -> tuple[int, bytes]:
+    """Read a record of `y`: the cutoff in ms, and the digest since."""
+    return _cut(packed, 7)[0] - YEAR_ONE, packed[7:23]
 
 
 def parse_fold(packed: bytes) -> Fold:

@@ -58,7 +58,11 @@ class TopicReader(AbstractAsyncContextManager["TopicReader", None]):
         self._consumer.assign(places)
         if places:
             self.begins = {place.partition: offset for place, offset in (await self._consumer.beginning_offsets(places)).items()}
-        for place in places:
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Go to the first record again."""
+        for place in self._consumer.assignment():
             self._consumer.seek(place, self.begins[place.partition])
         self.after_last = dict.fromkeys(self.begins, 0)
 

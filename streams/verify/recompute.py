@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 
@@ -15,7 +16,7 @@ from streams.events import Event, Membership, Participant, decode_event
 from streams.settings import Settings
 from streams.verify.canonical import canonical
 from streams.verify.commanded import Commanded
-from streams.verify.expected import Belonging, Counts, Entity, Expected, Link, Moment, Pair, Part, Seen
+from streams.verify.expected import Belonging, Counts, Entity, Erased, Expected, Link, Moment, Pair, Part, Seen
 from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
 from streams.verify.usable import Name, Usable
@@ -37,18 +38,18 @@ class UnreadableError(Exception):
 def recompute(events: Iterable[bytes | None], settings: Settings, commands: Iterable[tuple[bytes | None, int]] = ()) -> Expected:
     """Say what the values of the event log's records say together, and commands with their timestamps. Order and repeats do not matter."""
     gathered = Gathered(settings)
-    for value in events:
-        gathered.add(value)
     for value, written in commands:
         gathered.commanded.add(value, written)
+    for value in events:
+        gathered.add(value)
     return gathered.expected()
 
 
 class Gathered:
-    """Events gathered so far. Adding one again changes nothing but the counts."""
+    """Events gathered so far. Adding one again changes nothing but the counts. Erasures must be known before the first event."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Start with nothing."""
+    def __init__(self, settings: Settings, commanded: Commanded | None = None) -> None:
+        """Start with nothing, or with what was commanded."""
         self._usable = Usable(settings)
         self._numbers: dict[tuple[str, str, str], int] = {}
         self._by_key: dict[tuple[str, str, str], int] = {}
@@ -61,15 +62,17 @@ class Gathered:
         for name, entity in settings.entities.items():
             for kind in entity.identifiers:
                 declaring.setdefault(kind, []).append(name)
-        self.commanded = Commanded(self._usable, declaring)
+        self.commanded = commanded or Commanded(self._usable, declaring)
         self.counts = Counts()
+        self._erased = Erased()
+        self._first: dict[tuple[str, str, str], Name | None] = {}
 
     def add(self, value: bytes | None) -> None:
         """Take a record of the event log in."""
         self.counts.events += 1
         try:
             event, at = _read(value)
-            sightings = [self._sighting(one) for one in event.participants]
+            sightings = [self._sighting(one, at) for one in event.participants]
         except UnreadableError:
             self.counts.rejected += 1
             return
@@ -80,6 +83,8 @@ class Gathered:
                 usable = True
                 together = self._see(moment, index, identifiers, traits, participant.states)
                 self._take_part(f"{event.source}:{event.event_id}:{index}".encode(), (together, sys.intern(participant.role), at))
+            elif self.commanded.cutoffs and self._is_erased(participant, at):
+                self._erased.participants.add(f"{event.source}:{event.event_id}:{index}".encode())
         if not usable:
             self.counts.without_identifier += 1
         for one in event.memberships:
@@ -104,7 +109,9 @@ class Gathered:
             self.counts,
             self.commanded,
             self._once_linked(),
+            self._erased,
         )
+        self._erased.former |= self.commanded.former
         for (member, group), one in self._belongings.items():
             pair = found.owner(member), found.owner(group)
             if min(pair) >= 0:
@@ -114,8 +121,10 @@ class Gathered:
     def _orders(self) -> Orders:
         """Say what operators say of identifiers that were seen."""
         known = {name.digest: number for number, name in enumerate(self._identifiers)}
+        known_as = self.commanded.known_as
         said = {
-            kind: [(one, [known.get(name.digest, -1) for name in one.names]) for one in self.commanded.in_force(kind)] for kind in "bfl"
+            kind: [(one, [known.get(known_as(name.digest), -1) for name in one.names]) for one in self.commanded.in_force(kind)]
+            for kind in "bfl"
         }
         return Orders(
             frozenset(numbers[0] for _, numbers in said["b"] if numbers[0] >= 0),
@@ -126,7 +135,8 @@ class Gathered:
     def _once_linked(self) -> set[tuple[int, int]]:
         """List the pairs of seen identifiers that a command ever linked."""
         known = {name.digest: number for number, name in enumerate(self._identifiers)}
-        pairs = [[known.get(digest, -1) for digest in digests] for kind, digests in self.commanded.ever if kind == "l"]
+        linked = [map(self.commanded.known_as, digests) for kind, digests in self.commanded.ever if kind == "l"]
+        pairs = [[known.get(digest, -1) for digest in digests] for digests in linked]
         return {(one, other) for one, other in pairs if min(one, other) >= 0}
 
     def _entities(self, seen: list[Seen]) -> dict[int, Entity]:
@@ -151,17 +161,35 @@ class Gathered:
                     traits[name] = max(traits.get(name, observed), observed)
         return entities
 
-    def _sighting(self, participant: Participant) -> _Sighting:
+    def _is_erased(self, participant: Participant, at: int) -> bool:
+        """Say whether an erasure covers a participant of an event of this time; what it was seen with is remembered then."""
+        named = [self._named(participant.entity, one.type, one.value) for one in participant.identifiers]
+        digests = [name.digest for name in named if name is not None]
+        if not any(self.commanded.cutoffs.get(digest, at) > at for digest in digests):
+            return False
+        self._erased.connected.update((digests[0], other) for other in digests)
+        self._erased.former |= {digest: digest for digest in digests}
+        return True
+
+    def _named(self, entity_type: str, kind: str, value: str) -> Name | None:
+        """Judge an identifier, which has the digest of its first generation then."""
+        asked = entity_type, kind, value
+        if asked not in self._first:
+            self._first[asked] = self._usable.judge(*asked)
+        return self._first[asked]
+
+    def _sighting(self, participant: Participant, at: int) -> _Sighting:
         names = [*participant.traits, *participant.states]
         if len(participant.identifiers) > MOST_IDENTIFIERS or max(len(participant.traits), len(participant.states)) > MOST_NAMES:
             raise UnreadableError
         if any(len(name) > LONGEST_NAME for name in names):
             raise UnreadableError
-        found = [self._number(participant.entity, one.type, one.value) for one in participant.identifiers]
+        erased = bool(self.commanded.cutoffs) and self._is_erased(participant, at)
+        found = [-1 if erased else self._number(participant.entity, one.type, one.value) for one in participant.identifiers]
         identifiers = (found[0],) if len(found) == 1 else self._centre_first(set(found) - {-1})
         if not identifiers or identifiers[0] < 0:
-            return (), {}
-        if not participant.traits:
+            identifiers = ()
+        if not participant.traits or not (identifiers or erased):
             return identifiers, {}
         try:
             if any(_levels(one) > DEEPEST for one in participant.traits.values()):
@@ -169,7 +197,7 @@ class Gathered:
             traits = {name: canonical(one) for name, one in participant.traits.items() if one is not None}
         except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
             raise UnreadableError from error
-        return identifiers, traits
+        return identifiers, traits if identifiers else {}
 
     def _centre_first(self, found: set[int]) -> tuple[int, ...]:
         if len(found) < 2:
@@ -189,7 +217,7 @@ class Gathered:
     def _number_of(self, name: Name) -> int:
         number = self._by_key.setdefault((name.entity_type, name.type, name.value), len(self._identifiers))
         if number == len(self._identifiers):
-            self._identifiers.append(name)
+            self._identifiers.append(replace(name, digest=self.commanded.known_as(name.digest)))
         return number
 
     def _see(

@@ -41,6 +41,8 @@ class Sides:
         """Give the links that each node is in, read from the links."""
         found: dict[int, list[int]] = {}
         for number, link in self.dump.links.items():
+            if link.dead:
+                continue
             for node, _ in link.members:
                 found.setdefault(node, []).append(number)
         return found
@@ -48,13 +50,16 @@ class Sides:
     def chain(self, node: int) -> list[int] | None:
         """Follow a node's own list of its links; None when it goes nowhere or in a circle."""
         found: list[int] = []
+        passed = 0
         number = self.dump.nodes[node].head
         while number:
             link = self.dump.links.get(number)
             following = None if link is None else dict(link.members).get(node)
-            if following is None or len(found) > len(self.dump.links):
+            if following is None or passed > len(self.dump.links):
                 return None
-            found.append(number)
+            passed += 1
+            if link is not None and not link.dead:
+                found.append(number)
             number = following
         return found
 

@@ -90,6 +90,17 @@ class Usable:
         text = f"{entity_type}\x1f{kind}\x1f\x1f{value}"
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).digest()
 
+    def named(self, entity_type: str, kind: str, digest: str) -> Name | None:
+        """Give the identifier that a digest in hex names, without its value; None where it is no digest."""
+        declared = self._kinds.get((entity_type, kind))
+        if declared is None or len(digest) != 32 or not set(digest) <= set("0123456789abcdef"):
+            return None
+        return Name(entity_type, kind, "", bytes.fromhex(digest), declared.priority)
+
+    def later(self, digest: bytes, cutoff: int) -> bytes:
+        """Digest an identifier that was erased anew, from the digest that it had at first."""
+        return hashlib.blake2b(digest + b"\x1f" + str(cutoff).encode(), key=self._secret, digest_size=16).digest()
+
     def entity_id(self, founder: Name) -> str:
         """Write the id of the entity that an identifier founds: 26 letters for 128 bits, two of them spare."""
         bits = int.from_bytes(founder.digest, "big") << 2

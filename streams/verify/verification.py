@@ -87,8 +87,12 @@ class _Verification:
     async def _settle(self, deadline: float) -> tuple[dict[int, int], list[str]]:
         """Read the log to its end until Redis has applied and told all of it, or the time is over."""
         while True:
-            ends = await self._log.read(lambda record: self._gathered.add(record.value))
+            erased = dict(self._gathered.commanded.cutoffs)
             await self._commands.read(lambda record: self._gathered.commanded.add(record.value, record.timestamp))
+            if self._gathered.commanded.cutoffs != erased:  # what counts of the events is another than before
+                self._gathered = Gathered(self._settings, self._gathered.commanded)
+                self._log.rewind()
+            ends = await self._log.read(lambda record: self._gathered.add(record.value))
             behind = await self._behind()
             if (not behind and await self._log.ends() == ends) or time.monotonic() >= deadline:
                 return ends, behind

@@ -15,7 +15,7 @@ from resolvers.errors import Rejected
 from resolvers.port import Resolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Position
-from streams.command import read_correction
+from streams.command import read_command
 from streams.participants import participant_records
 from streams.publish import by_topic, encode_round
 from streams.resolve import read_event
@@ -70,7 +70,7 @@ class Pipeline:
         read = []
         for value, written in values:
             with suppress(Rejected):
-                read.append(read_correction(self.rules, value, written))
+                read.append(read_command(self.rules, value, written))
         await self.resolver.correct(CorrectionBatch("commands", partition, start, Position(start + len(values), 0), tuple(read)))
 
     async def publish(self, limit: int, rounds: int) -> bool:

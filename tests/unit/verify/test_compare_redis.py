@@ -270,7 +270,7 @@ def test_a_position_lies_after_the_last_record_and_not_after_the_end() -> None:
 
 
 def test_a_space_made_with_other_settings_is_named() -> None:
-    meta = {"format": "2", "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
+    meta = {"format": "3", "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
     assert list(compare_frame(Dump(meta=meta), Settings(), {})) == []
     other = Settings(identity_key="another key", partitions=3)
     assert [one.subject for one in compare_frame(Dump(meta=meta), other, {})] == ["shards", "identity_key"]

@@ -1,0 +1,112 @@
+"""Erasures from the command line to the topics: what is left nowhere, what comes back, and what does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from resolvers.errors import NexusError
+from streams.stack import Addresses
+from streams.verify import verify
+from tests.integration.desk import ALL, desk, nexus, people
+from tests.integration.test_stages import Pipeline
+
+
+@pytest.fixture
+async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    async with desk(stack, tmp_path) as made:
+        yield made
+
+
+async def last(pipeline: Pipeline, topic: str) -> dict[str, Any]:
+    """Give the last document of each key, None for a tombstone."""
+    found = {(record.key or b"").decode(): record.value for record in await pipeline.read(topic)}
+    return {key: None if value is None else json.loads(value) for key, value in found.items()}
+
+
+async def everything_in_redis(pipeline: Pipeline) -> bytes:
+    """Read every key of the space, with what lies there, as it is stored."""
+    redis: Redis = Redis.from_url(pipeline.settings.redis.url)
+    try:
+        found = []
+        async for key in redis.scan_iter(match=f"nexus:{{{pipeline.settings.space}}}:*"):
+            kind = await redis.type(key)
+            read = {b"hash": redis.hgetall, b"set": redis.smembers, b"string": redis.get}
+            value: Any = (
+                await read[kind](key)
+                if kind in read
+                else (await redis.lrange(key, 0, -1) if kind == b"list" else await redis.zrange(key, 0, -1, withscores=True))
+            )
+            found.append(key + repr(value).encode())
+        return b"\n".join(found)
+    finally:
+        await redis.aclose()
+
+
+async def test_an_entity_is_erased_and_what_is_seen_later_is_another(pipeline: Pipeline) -> None:
+    (one,) = await people(pipeline)
+    looked = await nexus(pipeline, "erase", one, "--dry-run")
+    assert (looked["sent"], looked["changes"]["ended_ids"], looked["spanning_links"]) == (False, [one], 0)
+    assert (await people(pipeline))[one] == ALL
+
+    await nexus(pipeline, "erase", one, "--reason", "asked for it")
+    await pipeline.drained()
+    assert await people(pipeline) == {}
+    assert (await last(pipeline, "entities"))[one]["status"] == "erased"
+    assert set((await last(pipeline, "identifiers")).values()) == {None}
+    receipts = [record for record in await timeline(pipeline) if record["kind"] == "entity.erased"]
+    ids = [record["entity_id"] for record in receipts]
+    assert one in ids
+    assert len(set(ids)) == len(ids), "each id that was issued on the way has one"
+    assert [(record["data"], record["event_id"], record["source"]) for record in receipts] == [({"lives_on": False}, None, None)] * len(ids)
+    said = b"".join(record.value or b"" for record in await pipeline.read("commands"))
+    for value in (*ALL, "Ann", "Bob"):
+        assert value.encode() not in await everything_in_redis(pipeline), value
+        assert value.encode() not in said.replace(b'"user_id"', b""), value
+    with pytest.raises(NexusError, match=f"{one} was erased"):
+        await nexus(pipeline, "entity", one)
+    with pytest.raises(NexusError, match="is erased"):
+        await nexus(pipeline, "erase", one)
+
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    records = [
+        {"id": "5", "at": "2024-05-01T09:20:00Z", "user": "u1", "email": "front@desk.example", "name": "Ann, late"},
+        {"id": "6", "at": later, "user": "u1", "device": "tablet", "name": "Ann, again"},
+    ]
+    await pipeline.write([json.dumps(each).encode() for each in records])
+    await pipeline.drained()
+    (again,) = (found := await people(pipeline))
+    assert again != one
+    assert found[again] == {"u1", "tablet"}
+    assert (await nexus(pipeline, "resolve", "user_id", "u1"))["entity_id"] == again
+    assert b"late" not in await everything_in_redis(pipeline)
+    report = await verify(pipeline.settings, wait_seconds=10)
+    assert (report.differences, report.waiting, report.checked["commands"]) == ([], [], 1)
+    assert await pipeline.read("dead-letters") == []
+
+
+async def test_what_was_seen_after_the_cutoff_is_read_from_the_log(pipeline: Pipeline) -> None:
+    (one,) = await people(pipeline)
+    sent = await nexus(pipeline, "erase", "device:tablet", "--cutoff", "2024-05-01T09:12:00Z")
+    assert sent["spanning_links"] == 1
+    await pipeline.drained()
+    found = await people(pipeline)
+    assert found.pop(one) == {"u1", "u2", "front@desk.example"}
+    ((other, theirs),) = found.items()
+    assert theirs == {"u3", "tablet"}
+    told = {record["entity_id"] for record in await timeline(pipeline) if record["kind"] == "entity.erased"}
+    assert one in told
+    assert (await nexus(pipeline, "resolve", "device", "tablet"))["entity_id"] == other
+    report = await verify(pipeline.settings, wait_seconds=10)
+    assert (report.differences, report.waiting) == ([], [])
+
+
+async def timeline(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Give the records of the timeline."""
+    return [json.loads(record.value or b"{}") for record in await pipeline.read("timeline")]
