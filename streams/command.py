@@ -75,13 +75,18 @@ def write_command(command: Command) -> bytes:
 
 def read_command(rules: Rules, value: bytes | None, written_ms: int) -> Correction | Erasure:
     """Read a record of the commands topic; `written_ms` is its timestamp in epoch milliseconds. Raises Rejected."""
+    command = decode_command(value)
+    return erasure_of(rules, command, written_ms) if command.command == ERASE else correction_of(rules, command, written_ms)
+
+
+def decode_command(value: bytes | None) -> Command:
+    """Read a record's form. Raises Rejected."""
     if value is None:
         raise Rejected("the record has no value; a command is a JSON object with command_id, command, identifiers and issued_at")
     try:
-        command = _decode(value)
+        return _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected(f"the record is not a command: {error}") from error
-    return erasure_of(rules, command, written_ms) if command.command == ERASE else correction_of(rules, command, written_ms)
 
 
 def correction_of(rules: Rules, command: Command, written_ms: int) -> Correction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
 
 import orjson
@@ -21,12 +21,12 @@ APPENDED = ("events", "timeline", "dead-letters")
 """Topics of which every record counts, but for the receipts between the dead letters."""
 
 
-async def whole_topic(settings: Settings, places: Sequence[TopicPartition]) -> AsyncIterator[ConsumerRecord]:
+async def whole_topic(settings: Settings, places: Sequence[TopicPartition]) -> AsyncGenerator[ConsumerRecord, None]:
     """Give every committed record of a topic's partitions up to their present end, one after the other in offset order."""
+    ends = await kafka.written_ends(settings, places, "dump")
     consumer = await kafka.started(kafka.consumer(settings, what="dump"), settings.kafka, "dump")
     try:
         consumer.assign(places)  # once: aiokafka's consumer may not stop any more after a second assignment
-        ends = await consumer.end_offsets(places)
         for place, start in (await consumer.beginning_offsets(places)).items():
             consumer.seek(place, start)
         for place in places:

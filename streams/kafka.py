@@ -7,12 +7,14 @@ all replicas and written once. Neighbours: every stage takes its clients from he
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import TopicPartition
 
 from resolvers.errors import KafkaUnavailable, SettingsError
 from streams.patience import Trouble, patiently
@@ -72,6 +74,19 @@ def consumer(
         fetch_max_wait_ms=100,
         metadata_max_age_ms=60_000,
     )
+
+
+async def written_ends(settings: Settings, places: Sequence[TopicPartition], what: str) -> dict[TopicPartition, int]:
+    """Ask after which offset nothing is written. Raises KafkaUnavailable, KafkaError.
+
+    A consumer that reads what is committed is told an earlier end for a moment: Kafka acknowledges a transaction before its markers stand.
+    """
+    asking = await started(consumer(settings, what=what, isolation="read_uncommitted"), settings.kafka, what)
+    try:
+        found: dict[TopicPartition, int] = await asking.end_offsets(list(places))
+        return found
+    finally:
+        await stop(asking)
 
 
 def producer(settings: Settings, *, what: str) -> AIOKafkaProducer:

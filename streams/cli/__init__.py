@@ -26,6 +26,7 @@ GROUPS = (
     "explain",
     "correct",
     "erase",
+    "scrub",
     "verify",
     "rebuild",
     "diff",

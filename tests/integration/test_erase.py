@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from resolvers.errors import NexusError
 from streams.stack import Addresses
+from streams.topics import delete_topics
 from streams.verify import verify
 from tests.integration.desk import ALL, desk, nexus, people
 from tests.integration.test_stages import Pipeline
@@ -110,3 +111,40 @@ async def test_what_was_seen_after_the_cutoff_is_read_from_the_log(pipeline: Pip
 async def timeline(pipeline: Pipeline) -> list[dict[str, Any]]:
     """Give the records of the timeline."""
     return [json.loads(record.value or b"{}") for record in await pipeline.read("timeline")]
+
+
+async def test_the_logs_are_copied_without_what_was_erased(pipeline: Pipeline, tmp_path: Path) -> None:
+    await nexus(pipeline, "forbid", "user_id:u1", "user_id:u3")
+    await nexus(pipeline, "erase", "user_id:u1", "--cutoff", "2024-05-01T12:00:00Z")
+    await pipeline.drained()
+    prefix = f"{pipeline.settings.topics.prefix}clean."
+    done = await nexus(pipeline, "scrub", "--to", prefix)
+    assert done == {"events": 4, "participants_left_out": 1, "unreadable": 0, "commands": 2, "values_left_out": 1}
+    with pytest.raises(NexusError, match="is not empty"):
+        await nexus(pipeline, "scrub", "--to", prefix)
+    settings = pipeline.settings
+    topics = settings.topics.model_copy(update={"prefix": prefix})
+    clean = settings.model_copy(update={"space": f"{settings.space}-clean", "topics": topics})
+    (tmp_path / "clean").mkdir()
+    other = Pipeline(clean, tmp_path / "clean")
+    try:
+        await other.worker()
+        await other.drained()
+        assert {key: one["identifiers"] for key, one in (await living(other)).items()} == {
+            key: one["identifiers"] for key, one in (await living(pipeline)).items()
+        }
+        records = [record for word in ("events", "commands") for record in await other.read(word)]
+        copied = b"".join((record.key or b"") + (record.value or b"") for record in records)
+        assert b"u1" not in copied
+        assert b"Ann" not in copied
+        report = await verify(clean, wait_seconds=10)
+        assert (report.differences, report.waiting) == ([], [])
+    finally:
+        for worker in other.workers:
+            await worker.kill()
+        await delete_topics(clean.model_copy(update={"sources": {}}))
+
+
+async def living(pipeline: Pipeline) -> dict[str, Any]:
+    """Give the documents of living entities."""
+    return {key: one for key, one in (await last(pipeline, "entities")).items() if one and one["status"] == "active"}

@@ -96,13 +96,13 @@ async def sender(settings: Settings) -> AsyncIterator[Sender]:
 
 
 async def read_topic(settings: Settings, topic: str) -> list[ConsumerRecord]:
+    places = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
+    ends = await kafka.written_ends(settings, places, "test")
     consumer = await kafka.started(kafka.consumer(settings, what="test"), settings.kafka, "test")
     try:
-        places = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
         consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        for place in places:
-            consumer.seek(place, 0)
+        for place, start in (await consumer.beginning_offsets(places)).items():
+            consumer.seek(place, start)
         found: list[ConsumerRecord] = []
         while any([await consumer.position(place) < end for place, end in ends.items()]):
             fetched = await consumer.getmany(timeout_ms=200)
