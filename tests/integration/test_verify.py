@@ -30,6 +30,7 @@ from streams.verify.compare_redis import compare_frame, compare_redis
 from streams.verify.compare_topics import compare_topics
 from streams.verify.read_redis import read_dump
 from streams.verify.recompute import recompute
+from streams.verify.usable import Usable
 from tests.unit.verify.pipeline import Pipeline, event, group, person, rules_of
 
 PARTITIONS = 3
@@ -160,6 +161,43 @@ def random_commands(chance: Random, count: int, people: int) -> list[tuple[bytes
         commands.append((orjson.dumps(told), written))
     chance.shuffle(commands)
     return commands
+
+
+def random_erasures(settings: Settings, chance: Random, count: int, people: int) -> list[tuple[bytes, int]]:
+    """Write erasures of some of the people, with cutoffs between their events."""
+    written, usable = int(datetime(2024, 6, 1, tzinfo=UTC).timestamp() * 1000), Usable(settings)
+    commands = []
+    for number in range(count):
+        who = chance.randrange(people)
+        known = [("person", "user_id", f"u{who}"), ("person", "email", f"p{who}@x.example"), ("person", "anonymous_id", f"a{who}")]
+        known += [("group", "shop_id", "s1")] * (number == 0)
+        covered = [usable.digest(*one).hex() for one in known]
+        named = [{"entity_type": one[0], "type": one[1], "digest": digest} for one, digest in zip(known, covered, strict=True)]
+        told = {"command_id": f"e{number}", "command": "erase", "identifiers": named, "issued_at": "2024-05-01T10:00:00.000Z"}
+        cutoff = f"2024-{chance.randrange(1, 6):02}-{chance.randrange(1, 28):02}T00:00:00Z"
+        commands.append((orjson.dumps(told | {"cutoff": cutoff}), written))
+    return commands
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_is_erased_is_left_out_of_everything(redis_url: str, seed: int) -> None:
+    chance = Random(seed)
+    entities = GUARDED if seed % 2 else None
+    settings, events = settings_for(redis_url, entities=entities), random_events(chance, 140, 25)
+    commands = [*random_commands(chance, 10, 25), *random_erasures(settings, chance, 8, 25)]
+    chance.shuffle(commands)
+    async with pipeline(settings, 2) as running, Redis.from_url(redis_url) as redis:
+        await running.command(0, 0, commands[:8])
+        await running.run([events[:90]], chance)
+        await running.command(0, 8, commands[8:])
+        await running.apply(0, 90, events[90:])
+        await running.drain()
+        expected, dump = recompute(events, settings, commands), await read_dump(redis, settings.space)
+        assert compare_redis(expected, dump) == []
+        assert compare_topics(expected, running.topics, PARTITIONS) == []
+        assert any(b'"status":"erased"' in (one.value or b"") for one in running.topics["entities"])
+        assert expected.erased.participants
+        assert expected.commanded.cutoffs.keys() & expected.erased.former.keys()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -12,7 +12,7 @@ import orjson
 
 from resolvers.correction import CorrectionBatch
 from resolvers.errors import Rejected
-from resolvers.port import Resolver
+from resolvers.port import REREAD, Resolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Position
 from streams.command import read_command
@@ -39,6 +39,7 @@ class Pipeline:
         self.resolver = resolver
         self.topics: dict[str, list[TopicRecord]] = {word: [] for word in TOPICS}
         self.offsets: dict[tuple[str, int], int] = {}
+        self.logs: dict[int, list[bytes]] = {}
 
     async def run(self, logs: Sequence[Sequence[bytes]], chance: Random) -> None:
         """Apply partition by partition in batches of any size, publishing now and then."""
@@ -57,9 +58,19 @@ class Pipeline:
         await self.drain()
 
     async def apply(self, partition: int, start: int, values: Sequence[bytes]) -> None:
+        self.logs.setdefault(partition, []).extend(values)
+        await self._apply("events", partition, start, values)
+
+    async def read_again(self) -> None:
+        """Apply once more what erasures ask for, a few events at a time."""
+        while asked := await self.resolver.rereads():
+            one = asked[0]
+            await self._apply(REREAD, one.partition, one.start, self.logs[one.partition][one.start : min(one.start + 10, one.end)])
+
+    async def _apply(self, log: str, partition: int, start: int, values: Sequence[bytes]) -> None:
         read = [one for one in (self._read(value) for value in values) if one is not None]
         end = Position(start + len(values), 0)
-        applied = await self.resolver.apply(Batch("events", partition, start, end, tuple(evidence for _, evidence in read)))
+        applied = await self.resolver.apply(Batch(log, partition, start, end, tuple(evidence for _, evidence in read)))
         for (event, evidence), ids in zip(read, applied.entity_ids, strict=True):
             for record in participant_records("participants", event, evidence, ids):
                 key = record.key or b""
@@ -91,6 +102,7 @@ class Pipeline:
 
     async def drain(self) -> None:
         while not (await self.resolver.backlog()).empty:
+            await self.read_again()
             await self.resolver.settle()
             await self.resolver.sweep(50)
             await self.publish(limit=1000, rounds=100)
