@@ -61,15 +61,6 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 
 def _not_applied(settings: Settings) -> Iterator[Finding]:
     """Name what the settings may say and this version does not do."""
-    for name, entity in settings.entities.items():
-        for kind, one in entity.identifiers.items():
-            for guard in ("limit", "hub"):
-                if getattr(one, guard) is not None:
-                    yield Finding(
-                        "warning", f"entities.{name}.identifiers.{kind}.{guard}", "is kept and not applied yet: nothing is refused by it"
-                    )
-        if "size" in entity.model_fields_set:
-            yield Finding("warning", f"entities.{name}.size", "is kept and not applied yet: nothing is refused by it")
     if settings.states:
         yield Finding("warning", "states", "are kept and not derived yet; states that participants carry are recorded with their evidence")
 

@@ -50,9 +50,9 @@ def runner() -> Iterator[asyncio.Runner]:
 def uncovered(history: Sequence[Item], rules: Rules) -> list[Item]:
     """Leave the sightings out of events that erasures of the history cover."""
     cutoffs: dict[bytes, int] = {}
-    for one in history:
-        for usable in one.under(rules).covered if isinstance(one, Erased) else ():
-            cutoffs[usable.digest] = max(one.cutoff, cutoffs.get(usable.digest, 0))
+    for erased in (one for one in history if isinstance(one, Erased)):
+        for usable in erased.under(rules).covered:
+            cutoffs[usable.digest] = max(erased.cutoff, cutoffs.get(usable.digest, 0))
 
     def counts(participant: Participant, at: int) -> bool:
         found = [rules.usable(participant.entity, one.type, one.value) for one in participant.identifiers]
