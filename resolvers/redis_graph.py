@@ -244,6 +244,14 @@ class RedisResolver:
         if word is Reply.GONE:
             raise Fenced(f"shard {shard}: another worker reads its topics now, or what was read is lost")
 
+    async def tell_again(self) -> None:
+        """Make everything dirty as if nothing had been told: the graph goes on on other topics. Nobody may publish meanwhile."""
+        last = int(await self._asked(self._redis.hget(f"{self._base}:meta", "nodes")) or 0)
+        for start in range(1, last + 1, _WALK):
+            await self._call("tell_again", "nodes", start, _WALK)
+        for bucket in range(self._buckets):
+            await self._call("tell_again", "memberships", bucket, 0)
+
     async def sweep(self, limit: int) -> int:
         """Go on with the oldest walk and the oldest sweep."""
         _, (walks,) = await self._call("walk", max(1, limit // LINK_COST), self._guards)

@@ -30,6 +30,7 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "begin_reading": ("records",),
     "retell": ("records",),
     "end_reading": ("records",),
+    "tell_again": ("records", "graph"),
 }
 
 _READ_ONLY = {"look", "backlog", "evidence"}

@@ -33,7 +33,7 @@ async def discard(target: Settings) -> list[str]:
     """
     client = await kafka.started(kafka.admin(target, what="discard"), target.kafka, "discard")
     try:
-        await _check_idle(client, target)
+        await check_idle(client, target)
         async with open_graph(target, check=False) as resolver:
             await resolver.drop()
         return await _delete(client, output_topics(target))
@@ -43,7 +43,8 @@ async def discard(target: Settings) -> list[str]:
         await client.close()
 
 
-async def _check_idle(client: AIOKafkaAdminClient, target: Settings) -> None:
+async def check_idle(client: AIOKafkaAdminClient, target: Settings) -> None:
+    """Raise NexusError while workers are at work on a space."""
     if busy := [name for stage in GROUPS if await _has_members(client, name := kafka.group_id(target, stage))]:
         raise NexusError(
             f"workers are at work on space {target.space} (groups {', '.join(busy)}): stop them first; "

@@ -8,11 +8,11 @@
 --          | {'UNREAD'} the shard's topics must be read first
 --          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}} where a row is
 --          {'e', digest, had 0|1|2 but for some merges, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
---          | {'o', row of an identifier that connects nothing any more, or of which nothing is told while its case is open}
+--          | {'o', row of an identifier that connects nothing any more}
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
 --
 -- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
--- Keeps    A key is dirty, in flight, or told; never nowhere.
+-- Keeps    A key is dirty, in flight, or told; never nowhere. What is hidden while its case is open stays dirty until that is settled.
 
 if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
@@ -90,7 +90,7 @@ local function row_of(key, told, noted)
   end
   if kind == 'i' then
     local n = told_of(digest)
-    if has(n, DETACHED) or has(part(find(n)), HIDDEN) then
+    if has(n, DETACHED) then
       n.told = 0
       retold[#retold + 1] = n
       return { 'o', identifier_row(n, true) }
@@ -126,6 +126,13 @@ local function row_of(key, told, noted)
   return { 'e', digest, had, traits, note_rows(noted), row }
 end
 
+local function is_hidden(key)
+  local kind, digest = string.sub(key, 1, 1), string.sub(key, 2)
+  local n
+  if kind == 'e' then n = node_of(digest) elseif kind == 'i' then n = told_of(digest) end
+  return n and not has(n, DETACHED) and has(part(find(n)), HIDDEN)
+end
+
 local function take_key(key, told)
   local noted = redis.call('LRANGE', BASE .. ':note:' .. key, 0, NOTES - 1)
   rows[#rows + 1] = row_of(key, told, table.concat(noted))
@@ -136,7 +143,7 @@ local function take_key(key, told)
 end
 
 local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
-local queue, visited, seen, named = BASE .. ':queue:' .. shard, 0, {}, {}
+local queue, visited, seen, named, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}
 while #taken < limit and read < budget and visited < VISITS do
   local at = visited % limit
   if at == 0 then named = redis.call('LRANGE', queue, visited, visited + limit - 1) end
@@ -146,11 +153,13 @@ while #taken < limit and read < budget and visited < VISITS do
   local told = not seen[key] and redis.call('HGET', BASE .. ':dirty:' .. shard, key)
   if told then
     seen[key] = true
-    take_key(key, told)
+    if is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
   end
 end
 
 redis.call('LTRIM', queue, visited, -1)
+for _, key in ipairs(postponed) do redis.call('RPUSH', queue, key) end
+if #postponed > 0 and redis.call('HEXISTS', round, 'recovering') == 1 then redis.call('HSET', round, 'recovering', visited + redis.call('LLEN', queue)) end
 if visited > #taken and redis.call('HEXISTS', round, 'recovering') == 1 then
   if redis.call('HINCRBY', round, 'recovering', #taken - visited) <= 0 then redis.call('HDEL', round, 'recovering') end
 end

@@ -30,6 +30,7 @@ GROUPS = (
     "verify",
     "rebuild",
     "diff",
+    "promote",
     "check",
     "bench",
 )

@@ -36,13 +36,15 @@ async def read_positions(redis: Redis, space: str, log: str = "events") -> dict[
 
 
 async def read_backlog(redis: Redis, space: str, shards: int) -> int:
-    """Count output keys that are dirty or in flight, sweeps, and cases."""
+    """Count output keys that are dirty or in flight, sweeps, walks, cases, and what is to be read again."""
     base = f"nexus:{{{space}}}:"
     async with redis.pipeline(transaction=False) as asked:
         for shard in range(shards):
             asked.hlen(f"{base}dirty:{shard}")
             asked.hlen(f"{base}inflight:{shard}")
-        asked.llen(f"{base}sweepq")
+        for queue in ("sweepq", "walkq", "freshq"):
+            asked.llen(f"{base}{queue}")
+        asked.hlen(f"{base}rereads")
         asked.zcard(f"{base}due")
         return sum(await asked.execute())
 

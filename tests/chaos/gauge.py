@@ -44,9 +44,9 @@ class Look:
         """Count what is not told."""
         dirty = [await self._redis.hlen(f"{self._base}:dirty:{shard}") for shard in self._shards]
         in_flight = [await self._redis.hlen(f"{self._base}:inflight:{shard}") for shard in self._shards]
-        sweeps = await self._redis.llen(f"{self._base}:sweepq") + await self._redis.llen(f"{self._base}:walkq")
+        sweeps = sum([await self._redis.llen(f"{self._base}:{queue}") for queue in ("sweepq", "walkq", "freshq")])
         recovering, cases = await self._redis.hlen(f"{self._base}:recovery"), await self._redis.zcard(f"{self._base}:due")
-        return Backlog(sum(dirty), sum(in_flight), sweeps, recovering, cases)
+        return Backlog(sum(dirty), sum(in_flight), sweeps, recovering, cases, await self._redis.hlen(f"{self._base}:rereads"))
 
 
 class Gauge:

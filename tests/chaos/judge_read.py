@@ -142,7 +142,8 @@ async def _stored(settings: Settings) -> tuple[dict[tuple[str, int], Position], 
     for place, position in stored.items():
         log, _, partition = place.partition("/")
         offset, _, checksum = position.partition(":")
-        positions[log, int(partition)] = int(offset), int(checksum)
+        if log in {"events", "commands"}:
+            positions[log, int(partition)] = int(offset), int(checksum)
     return positions, {shard: int(number or 0) for shard, number in enumerate(numbers)}
 
 

@@ -23,6 +23,7 @@ class Life:
 
     alive: bool = False
     merged_into: str | None = None
+    erased: bool = False
     identifiers: set[tuple[str, str]] = field(default_factory=set)
     traits: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, str | None] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Merges:
     """
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, bytes]] = set()
+        self._told: dict[str, set[bytes]] = {}
         self._absorbed: Counter[str] = Counter()
         self._absorbing: Counter[str] = Counter()
         self._freed: Counter[str] = Counter()
@@ -73,6 +74,9 @@ class Merges:
         data = told["data"] if isinstance(told.get("data"), dict) else {}
         if told.get("kind") == "entity.created":
             self._created[key] += 1
+        if told.get("kind") == "entity.erased":
+            self._freed[key] += 1
+            self._told.pop(key, None)  # what is left of it is told anew
         if told.get("kind") == "entity.split":
             self._freed.update(str(one) for one in data.get("parts", ()))
         if told.get("kind") != "entity.merged" or "absorbed_id" not in data:
@@ -80,10 +84,13 @@ class Merges:
         other = str(data["absorbed_id"])
         self._absorbed[other] += 1
         self._absorbing[key] += 1
-        mark = key, bytes(canonical([told.get(name) for name in ("data", "event_id", "source", "occurred_at")]))
-        if mark in self._told:
+        mark, before = (
+            bytes(canonical([told.get(name) for name in ("data", "event_id", "source", "occurred_at")])),
+            self._told.setdefault(key, set()),
+        )
+        if mark in before:
             self._repeats.append((other, Difference("timeline.merged_again", key, f"{where}: this was told already: {data}")))
-        self._told.add(mark)
+        before.add(mark)
 
     def repeated(self) -> Iterator[Difference]:
         """Name the wrong ones, after the last line."""
@@ -107,6 +114,8 @@ def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
             yield from _created(life)
         case "entity.merged" if "merged_into" in data:
             yield from _ended(life, str(data["merged_into"]), told)
+        case "entity.erased":
+            yield from _erased(life, lives_on=data.get("lives_on") is True)
         case "entity.split" | "merge.refused":
             _split(life, ended=data.get("ended") is True)
         case "entity.merged":
@@ -123,13 +132,24 @@ def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
 
 def _split(life: Life, *, ended: bool) -> None:
     if ended:
-        life.alive, life.merged_into = False, None
+        life.alive, life.merged_into, life.erased = False, None, False
+
+
+def _erased(life: Life, *, lives_on: bool) -> Iterator[Wrong]:
+    """Begin a life anew with what is left of it, or end it; an id that ended before may be erased too, once."""
+    if lives_on and not life.alive:
+        yield "not_living", "something of it was erased, it says, but it does not live"
+    if not lives_on and life.erased:
+        yield "erased_again", "it was erased already"
+    life.alive, life.merged_into, life.erased = lives_on, None, not lives_on
+    life.identifiers.clear()
+    life.traits.clear()
 
 
 def _created(life: Life) -> Iterator[Wrong]:
     if life.alive:
         yield "created_again", "it lives already"
-    life.alive, life.merged_into = True, None
+    life.alive, life.merged_into, life.erased = True, None, False
     life.identifiers.clear()
     life.traits.clear()
 
@@ -138,7 +158,7 @@ def _ended(life: Life, merged_into: str, told: Mapping[str, Any]) -> Iterator[Wr
     """End a life. An id that never lived ends too, in the round in which it is told to have absorbed another."""
     if not life.alive and life.merged_into == merged_into and life.absorbed_at != told.get("version"):
         yield "merged_again", f"it was merged into {merged_into} already"
-    life.alive, life.merged_into = False, merged_into
+    life.alive, life.merged_into, life.erased = False, merged_into, False
 
 
 def _identifier(life: Life, kind: str, name: tuple[str, str]) -> Iterator[Wrong]:

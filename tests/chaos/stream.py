@@ -17,6 +17,9 @@ from typing import Any
 
 import orjson
 
+from streams.settings import settings_from
+from streams.verify.instants import written
+from streams.verify.usable import Usable
 from tests.chaos.poison import Poison, bad_record
 
 START_MS = 1_704_067_200_000
@@ -31,6 +34,9 @@ LATE = 0.18
 FAMILY = 5
 STAFF = 25
 REMEMBERED = 4_000
+ERASING = 0.15
+"""Of the commands."""
+
 COMMANDS_BEGIN = "operator-"
 """What the ids of all commands of a stream begin with."""
 
@@ -45,6 +51,7 @@ class Stream:
         self._orders = random.Random(seed + 2)
         self._made = 0
         self._commanded = 0
+        self._usable = Usable(settings_from({"entities": ENTITIES}))
         self._earlier: list[bytes] = []
 
     def settings_parts(self) -> dict[str, Any]:
@@ -66,6 +73,8 @@ class Stream:
     def _command(self) -> tuple[bytes, bytes]:
         self._commanded += 1
         pick = self._orders
+        if pick.random() < ERASING:
+            return self._erasure()
         who = max(0, 20 + self._made // 12 - pick.randrange(40))
         relative = who - who % FAMILY + pick.randrange(FAMILY)
         word, other = pick.choice([("block", "unblock"), ("block", "unblock"), ("forbid", "permit"), ("link", "unlink")])
@@ -82,6 +91,26 @@ class Stream:
             "command": pick.choice([word, word, other]),
             "identifiers": [{"entity_type": "person", "type": kind, "value": value} for kind, value in named],
             "issued_at": f"2024-02-{pick.randint(1, 28):02}T10:00:00.000Z",
+            "actor": "operator",
+        }
+        return command_id.encode(), orjson.dumps(said)
+
+    def _erasure(self) -> tuple[bytes, bytes]:
+        """Erase what is known of somebody of these days, or a piece of it, up to about now or some hours before."""
+        pick = self._orders
+        who = max(0, 20 + self._made // 12 - pick.randrange(40))
+        known = [("user_id", f"u{who}"), ("email", f"p{who}@x.example"), *(("device", f"d{who}-{number}") for number in range(4))]
+        named = known if pick.random() < 0.6 else [pick.choice(known)]
+        digests = [self._usable.digest("person", kind, value).hex() for kind, value in named]
+        command_id = f"{COMMANDS_BEGIN}{self._commanded}"
+        said = {
+            "command_id": command_id,
+            "command": "erase",
+            "identifiers": [
+                {"entity_type": "person", "type": kind, "digest": digest} for (kind, _), digest in zip(named, digests, strict=True)
+            ],
+            "issued_at": "2024-02-01T10:00:00.000Z",
+            "cutoff": written(START_MS + self._made * STEP_MS - pick.choice([0, pick.randrange(6 * HOUR_MS)])),
             "actor": "operator",
         }
         return command_id.encode(), orjson.dumps(said)

@@ -11,7 +11,7 @@ from resolvers.standing import Standing
 from streams.events import Event
 from tests.contracts.test_resolver_guards import SHARDS, parts
 from tests.histories import KEY, RULES, apply, documents, event, person
-from tests.telling import Topics, check_told, drain
+from tests.telling import Topics, check_told, drain, publish
 
 
 def usable(named: str) -> Usable:
@@ -124,3 +124,23 @@ async def test_an_identifiers_standing_is_told(resolver: Resolver) -> None:
     assert await resolver.standing(front) == Standing(known=True, forbidden=(two,), linked=((one, 77),))
     await say(resolver, Kind.BLOCK, "email:front@desk.example")
     assert (await resolver.standing(front)).off
+
+
+async def test_what_is_blocked_and_let_go_between_two_rounds_is_not_created_again(resolver: Resolver) -> None:
+    topics = Topics()
+    await apply(resolver, event("e0", "8:00", person("email:front@desk.example")), *JOINED)
+    await drain(resolver, topics, SHARDS)
+    before = len(topics.lines)
+    await say(resolver, Kind.BLOCK, "email:front@desk.example")
+    await documents(resolver)
+    await say(resolver, Kind.BLOCK, "email:front@desk.example", holds=False, at=2)
+    for shard in range(SHARDS):
+        await publish(resolver, topics, shard, limit=100)
+    found = await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    check_told(found, topics, 1_000)
+    lived = {line["entity_id"] for line in topics.lines[:before] if line["kind"] == "entity.created"}
+    ended = {line["entity_id"] for line in topics.lines if line["kind"] == "entity.split" and line["data"].get("ended")}
+    ended |= {line["entity_id"] for line in topics.lines if "merged_into" in line["data"]}
+    again = {line["entity_id"] for line in topics.lines[before:] if line["kind"] == "entity.created"}
+    assert not again & lived - ended

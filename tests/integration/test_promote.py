@@ -1,0 +1,136 @@
+"""A rule change taken live: the space is rebuilt beside the live one, promoted onto its topics, and taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from resolvers.errors import NexusError
+from streams.cli.rebuild_live import Lines
+from streams.promotion import _Moving, promote
+from streams.rebuild import Plan, rebuild
+from streams.settings import settings_from
+from streams.stack import Addresses
+from streams.topics import delete_topics
+from streams.verify import verify
+from tests.integration.desk import ALL, desk, nexus, people
+from tests.integration.test_stages import Pipeline
+
+
+@pytest.fixture
+async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    async with desk(stack, tmp_path) as made:
+        yield made
+
+
+async def stop(pipeline: Pipeline) -> None:
+    for worker in pipeline.workers:
+        await worker.stop()
+    pipeline.workers.clear()
+
+
+def limited(pipeline: Pipeline, directory: Path) -> Pipeline:
+    """Give the same pipeline under rules that allow one user id to a person."""
+    directory.mkdir()
+    changed: dict[str, Any] = pipeline.settings.model_dump(mode="json")
+    changed["entities"]["person"]["identifiers"]["user_id"]["limit"] = 1
+    changed["identity_key"] = pipeline.settings.identity_key.get_secret_value()
+    other = Pipeline(settings_from(changed), directory)
+    (directory / "nexus.yaml").write_text(other.settings.to_yaml(), encoding="utf-8")
+    return other
+
+
+async def rebuilt(pipeline: Pipeline) -> None:
+    """Replay the log into the space `candidate`, under the pipeline's rules."""
+    with Lines() as watching:
+        await rebuild(pipeline.settings, Plan("candidate", 1, None), pipeline.directory / "rebuild", watching)
+
+
+async def rising(pipeline: Pipeline) -> None:
+    """Check that every record of a key has a higher version than the one before."""
+    for word in ("entities", "identifiers"):
+        versions: dict[bytes, int] = {}
+        for record in await pipeline.read(word):
+            if record.value is not None:
+                version = json.loads(record.value)["version"]
+                assert version > versions.get(record.key or b"", 0)
+                versions[record.key or b""] = version
+
+
+async def test_a_rule_change_is_taken_live_and_back(pipeline: Pipeline, tmp_path: Path) -> None:
+    (one,) = await people(pipeline)
+    later = limited(pipeline, tmp_path / "later")
+    await rebuilt(later)
+    seen = await nexus(later, "diff", pipeline.settings.space, "candidate")
+    assert seen["changed"] == 1
+    with pytest.raises(NexusError, match="workers are at work"):
+        await nexus(later, "promote", "candidate", "--yes")
+    await stop(pipeline)
+    with pytest.raises(NexusError, match="there is no space nowhere"):
+        await nexus(later, "promote", "nowhere", "--yes")
+    with pytest.raises(NexusError, match="the rules of who is who have changed"):
+        await nexus(pipeline, "promote", "candidate", "--yes")
+
+    done = await nexus(later, "promote", "candidate", "--yes", "--keep-as", "before")
+    assert (done["into"], done["kept_as"], done["participants"]) == (pipeline.settings.space, "before", 4)
+    await later.worker()
+    await later.drained()
+    now = await people(later)
+    assert sorted(map(sorted, now.values())) == [["front@desk.example", "tablet", "u1"], ["u2"], ["u3"]] or len(now) == 3
+    assert one in now
+    await rising(later)
+    report = await verify(later.settings, wait_seconds=10)
+    assert (report.differences, report.waiting) == ([], [])
+
+    await later.write([json.dumps({"id": "9", "at": "2024-05-01T11:00:00Z", "user": "u3", "name": "Cy"}).encode()])
+    await later.drained()
+    await stop(later)
+    await nexus(pipeline, "promote", "before", "--yes", "--keep-as", "candidate")
+    await pipeline.worker()
+    await pipeline.drained()
+    assert await people(pipeline) == {one: ALL}
+    await rising(pipeline)
+    report = await verify(pipeline.settings, wait_seconds=10)
+    assert (report.differences, report.waiting) == ([], [])
+    await delete_topics(pipeline.settings.model_copy(update={"space": "candidate", "sources": {}}))
+
+
+async def test_a_promotion_that_was_interrupted_goes_on(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = limited(pipeline, tmp_path / "later")
+    await rebuilt(later)
+    await stop(pipeline)
+    rename, left = _Moving._rename, 2
+
+    async def failing(self: _Moving, keys: list[bytes], prefix: bytes, into: str) -> None:
+        nonlocal left
+        for at in range(0, len(keys), 3):
+            if left == 0:
+                raise ConnectionError("pulled the plug")
+            left -= 1
+            await rename(self, keys[at : at + 3], prefix, into)
+
+    monkeypatch.setattr(_Moving, "_rename", failing)
+    done, tries = None, 0
+    while done is None:
+        try:
+            done = await promote(later.settings, "candidate", f"before-{tries}", lambda _: None)
+        except ConnectionError:
+            tries, left = tries + 1, 2 + tries
+            with pytest.raises(NexusError, match="was interrupted: finish it first"):
+                await promote(later.settings, "another", "x", lambda _: None)
+    assert tries > 3
+    assert done.kept_as == "before-0"
+    redis: Redis = Redis.from_url(later.settings.redis.url)
+    assert [key async for key in redis.scan_iter(match="nexus:{candidate}:*")] == []
+    await redis.aclose()
+    await later.worker()
+    await later.drained()
+    assert len(await people(later)) == 3
+    report = await verify(later.settings, wait_seconds=10)
+    assert (report.differences, report.waiting) == ([], [])
+    await delete_topics(later.settings.model_copy(update={"space": "candidate", "sources": {}}))
