@@ -32,6 +32,7 @@ GROUPS = (
     "diff",
     "promote",
     "check",
+    "doctor",
     "bench",
 )
 """Modules of this package, in the order of `nexus --help`; each has `register(app)`."""
