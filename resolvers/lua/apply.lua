@@ -325,7 +325,10 @@ if log == 'events' then
   redis.call('HSET', BASE .. ':pos', 'upto/' .. partition, ARGV[8])
   local days = {}
   for _, evidence in ipairs(batch) do days[math.floor(evidence[1] / DAY)] = true end
-  for day in pairs(days) do redis.call('HSETNX', BASE .. ':days:' .. partition, string.format('%d', day), ARGV[2]) end
+  for day in pairs(days) do
+    local key = BASE .. ':days:' .. partition
+    if redis.call('ZCOUNT', key, day, day) == 0 then redis.call('ZADD', key, day, string.format('%d:%s', day, ARGV[2])) end
+  end
 end
 
 -- A partition that was read again to its end; once more, for erasures that came meanwhile.

@@ -7,7 +7,7 @@
 -- ARGV[5]  guards, as for `apply`        ARGV[6]  mark of the call that this one comes after        ARGV[7]  mark of this call
 -- REPLY    {'OK'} | {'GAP', stored offset} | {'LOST'}
 --
--- Cost     O(corrections, and the pairs that name the same identifiers); what follows is walked over and settled. Of an erasure also O(days of the log)
+-- Cost     O(corrections, and the pairs that name the same identifiers); what follows is walked over and settled. Of an erasure also O(partitions, and days since its cutoff)
 -- Keeps    Of each subject the latest by (issued, command id) stands, whatever came first. What is said of an identifier is kept
 --          whether or not it was seen yet.
 
@@ -138,10 +138,8 @@ local function read_again()
   for i = 1, #places, 2 do
     local partition = string.match(places[i], '^events/(.*)$')
     local from
-    local days = partition and redis.call('HGETALL', BASE .. ':days:' .. partition) or {}
-    for d = 1, #days, 2 do
-      if tonumber(days[d]) >= math.floor(again_from / DAY) then from = math.min(from or math.huge, tonumber(days[d + 1])) end
-    end
+    local days = partition and redis.call('ZRANGEBYSCORE', BASE .. ':days:' .. partition, math.floor(again_from / DAY), '+inf') or {}
+    for _, day in ipairs(days) do from = math.min(from or math.huge, tonumber(string.match(day, '%d+$'))) end
     if from then
       local upto = math.max(tonumber(string.match(places[i + 1], '^%d+')), tonumber(redis.call('HGET', BASE .. ':pos', 'upto/' .. partition) or '0'))
       local stretch = string.format('%d:%d', from, upto)

@@ -76,15 +76,24 @@ local function fold_links(list)
   end
 end
 
-local function block_of(list, flags)
-  local root
-  for _, n in ipairs(list) do
-    local p = parts[n.id]
-    p.case, p.fresh = number_of, nil
-    p.flags = bit.bor(p.flags, flags)
-    root = root and unite(root, n) or n
+local function block_of(list, flags) -- of nodes that are alone; what `unite` would come to, in one go
+  local root = list[1]
+  local p, listed, oldest = parts[root.id], {}, root
+  for i, n in ipairs(list) do
+    local q = parts[n.id]
+    n.parent, n.next = root.id, list[i % #list + 1].id
+    if older(n, oldest) then oldest = n end
+    flags = bit.bor(flags, q.flags)
+    p.first, p.last = math.min(p.first, n.first), math.max(p.last, n.last)
+    if i > 1 then
+      p.counts[n.code] = (p.counts[n.code] or 0) + 1
+      q.gone = true
+    end
+    listed[i] = struct.pack('>I5', n.id)
   end
-  return part(root)
+  p.founder, p.count, p.list, p.flags, p.case, p.fresh = oldest.id, #list, table.concat(listed), flags, number_of, nil
+  trim(p)
+  return p
 end
 
 local MOST_TOLD = 100 -- of what came of one id

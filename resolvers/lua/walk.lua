@@ -21,6 +21,8 @@ local n = node(tonumber(id or refreshed))
 local deletions = {} -- commands, for the end
 local most = tonumber(ARGV[1])
 
+local function weight(l) return 1 + math.floor(#l.members / 8) end -- links of many identifiers are few at once
+
 local function later(...) deletions[#deletions + 1] = { ... } end
 
 -- Take a link of an erased identifier away: what it said is folded out of everything that it said something of.
@@ -119,7 +121,7 @@ local function go_on_refreshing()
   local visited = 0
   while f.at ~= 0 and visited < most do
     local l = link(f.at)
-    visited = visited + 1
+    visited = visited + weight(l)
     if not l.dead then
       count_in(f, l)
       meet_anew(l)
@@ -177,7 +179,7 @@ if at == 0 then at = n.head end
 while at ~= 0 and visited < most do
   local l = link(at)
   visit(l)
-  visited = visited + 1
+  visited = visited + weight(l)
   at = next_of(l, n)
 end
 
