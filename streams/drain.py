@@ -46,6 +46,7 @@ class Behind:
         said = [f"{count:,} {what}" for count, what in parts if count]
         said += ["rounds in flight"] * bool(self.backlog.in_flight) + ["sweeps"] * bool(self.backlog.sweeps)
         said += ["cases to settle"] * bool(self.backlog.cases)
+        said += ["events to be read again"] * bool(self.backlog.rereads)
         said += ["shards in recovery"] * bool(self.backlog.recovering)
         return ", ".join(said) or "nothing"
 

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from resolvers.correction import Correction, Kind
+from resolvers.erasure import Erasure
 from resolvers.errors import Rejected
 from streams.command import Command, Named, read_command, write_command
 from tests.histories import RULES
@@ -71,4 +72,48 @@ def test_a_command_that_was_written_is_read() -> None:
 def test_what_is_no_command_is_rejected_with_its_reason(value: Any, reason: str) -> None:
     with pytest.raises(Rejected) as rejected:
         read(value, WRITTEN)
+    assert str(rejected.value).startswith(reason)
+
+
+DIGEST = "10e02186b9e2359108173d4f9d53a71e"
+EIGHT = "2024-05-01T08:00:00Z"
+COVERED = {"entity_type": "person", "type": "email", "digest": DIGEST}
+
+
+def test_an_erasure_names_digests_and_a_cutoff() -> None:
+    found = read_command(RULES, command("erase", COVERED, COVERED, cutoff=EIGHT), WRITTEN)
+    assert isinstance(found, Erasure)
+    assert (found.cutoff, [one.digest.hex() for one in found.covered]) == (WRITTEN - 2 * 3_600_000, [DIGEST])
+    assert str(found.covered[0].identifier) == "person:email:"
+
+
+def test_any_command_may_name_a_digest() -> None:
+    found = read(command("block", COVERED), WRITTEN)
+    assert [(one.digest.hex(), one.priority) for one in found.identifiers] == [(DIGEST, 2)]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (command("erase", COVERED), "cutoff '' is not an RFC 3339 time: "),
+        (command("erase", COVERED, cutoff="2024-05-03T00:00:00Z"), "cutoff 2024-05-03T00:00:00Z is more than a day after it was written"),
+        (
+            command("erase", U1, cutoff=EIGHT),
+            "erase names identifiers by their digests, so that no value lies on the topic",
+        ),
+        (command("erase", COVERED | {"value": "x"}, cutoff=EIGHT), "erase names identifiers by their digests"),
+        (
+            command("erase", COVERED | {"digest": "10E0"}, cutoff=EIGHT),
+            "an identifier is named by its value, or by its digest",
+        ),
+        (command("erase", *[COVERED] * 501, cutoff=EIGHT), "erase names between one and 500 identifiers, not 501"),
+        (
+            command("erase", COVERED | {"type": "shoe"}, cutoff=EIGHT),
+            "'person:shoe' is no identifier type of the settings",
+        ),
+    ],
+)
+def test_an_erasure_that_could_not_be_taken_in_is_rejected(value: bytes, reason: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        read_command(RULES, value, WRITTEN)
     assert str(rejected.value).startswith(reason)
