@@ -21,7 +21,7 @@ import msgspec
 from aiokafka.structs import TopicPartition
 
 from resolvers.errors import NexusError, SettingsError, StoreLost, StoreMismatch
-from resolvers.port import Backlog, Ends, Resolver
+from resolvers.port import Backlog, Ends, Reread, Resolver
 from streams.crew import Worker, crew
 from streams.dump import whole_topic
 from streams.goal import Logs, events_in, events_of, goal_after, reached, reading
@@ -167,7 +167,7 @@ class Rebuilding:
         if not await self._done():
             self._watcher.say(_beginning(self._target, begun_at, events_in(self._goal)))
         while not await self._done():
-            if reached(self._goal, await self._logs.applied()):
+            if await self._applied():
                 self._most_keys = 0
                 await self._work(Phase.TELLING, "publish", self._telling)
             else:
@@ -197,13 +197,14 @@ class Rebuilding:
             self._seconds[phase] += time.monotonic() - begin
 
     async def _applying(self) -> Measure:
-        """Count events. It is over when the goal is reached and does not move on."""
+        """Count events, but for those to be applied once more. It is over when the goal is reached and does not move on."""
         applied = await self._logs.applied()
-        over = reached(self._goal, applied)
+        over = await self._applied()
         if over:
             former, self._goal = self._goal, goal_after(self._goal, await self._logs.ends(), events_in(self._goal) - self._begun_at)
             over, self._begun_at = self._goal is former, events_in(former)
-        return Measure(events_of(applied, self._goal), events_in(self._goal), over)
+        again = sum(one.end - one.start for one in await self._rereads())
+        return Measure(max(0, events_of(applied, self._goal) - again), events_in(self._goal), over)
 
     async def _telling(self) -> Measure:
         """Count output keys. It is over when there are no more, and when Redis has gone back and must apply again."""
@@ -214,8 +215,13 @@ class Rebuilding:
         self._most_keys = max(self._most_keys, left)
         if backlog.recovering:  # Redis lost what was told, and waits for the logs as they are now: applying goes on to there
             self._goal = await self._logs.ends()
-        over = backlog.empty or not reached(self._goal, await self._logs.applied())
+        over = backlog.empty or not await self._applied()
         return Measure(self._most_keys - left, self._most_keys, over)
+
+    async def _applied(self) -> bool:
+        """Say whether the goal is reached, and nothing is to be applied once more for an erasure."""
+        backlog = await self._backlog()
+        return reached(self._goal, await self._logs.applied()) and not (backlog and backlog.rereads)
 
     async def _done(self) -> bool:
         backlog = await self._backlog()
@@ -227,6 +233,11 @@ class Rebuilding:
             return await patiently(self._resolver.backlog, "counting the outbox", self._target.redis.connect_seconds)
         except StoreLost:
             return None
+
+    async def _rereads(self) -> tuple[Reread, ...]:
+        with suppress(StoreLost):
+            return await patiently(self._resolver.rereads, "asking what to read again", self._target.redis.connect_seconds)
+        return ()
 
     async def _hold(self) -> None:
         """Have publishing wait, so that workers that others run on this space do not tell what changes again at once."""

@@ -12,6 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from resolvers.errors import NexusError
+from streams.cli.rebuild_live import Lines
+from streams.rebuild import Plan, rebuild
 from streams.stack import Addresses
 from streams.topics import delete_topics
 from streams.verify import verify
@@ -106,6 +108,13 @@ async def test_what_was_seen_after_the_cutoff_is_read_from_the_log(pipeline: Pip
     assert (await nexus(pipeline, "resolve", "device", "tablet"))["entity_id"] == other
     report = await verify(pipeline.settings, wait_seconds=10)
     assert (report.differences, report.waiting) == ([], [])
+
+    with Lines() as watching:
+        await rebuild(pipeline.settings, Plan("again", 1, None), pipeline.directory / "again", watching)
+    again = pipeline.settings.model_copy(update={"space": "again"})
+    report = await verify(again, wait_seconds=10)
+    assert (report.differences, report.waiting) == ([], [])
+    await delete_topics(again.model_copy(update={"sources": {}}))
 
 
 async def timeline(pipeline: Pipeline) -> list[dict[str, Any]]:

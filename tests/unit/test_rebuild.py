@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from resolvers.errors import SettingsError, StoreLost
-from resolvers.port import Backlog, Ends
+from resolvers.port import Backlog, Ends, Reread
 from streams import rebuild
 from streams.crew import Worker, WorkerFailed
 from streams.goal import Logs
@@ -23,6 +23,7 @@ class World(Logs):
         super().__init__(settings_from({}), *cast("tuple[Any, Any, Any]", (None, None, {})))
         self.events, self.position, self.dirty, self.coming = events, applied, dirty, coming
         self.lost = False
+        self.again: tuple[Reread, ...] = ()
         self.held: list[Ends] = []
         self.worked: list[str] = []
         self.said: list[str] = []
@@ -37,11 +38,14 @@ class World(Logs):
     async def hold(self, ends: Ends) -> None:
         self.held.append(ends)
 
+    async def rereads(self) -> tuple[Reread, ...]:
+        return self.again
+
     async def backlog(self) -> Backlog:
         if self.lost:
             self.lost, self.position = False, 0
             raise StoreLost("the space is gone")
-        return Backlog(self.dirty, 0, 0)
+        return Backlog(self.dirty, 0, 0, rereads=len(self.again))
 
     @asynccontextmanager
     async def workers(self, stage: str) -> AsyncIterator[Sequence[Worker]]:
@@ -94,6 +98,20 @@ async def test_what_is_applied_and_not_told_is_only_told() -> None:
     await completed(world)
     assert world.worked == ["publish"]
     assert world.shown[-1].phase is Phase.TELLING
+
+
+async def test_what_an_erasure_has_to_be_read_again_is_applied_before_anything_is_told() -> None:
+    world = World(events=40, applied=40, dirty=7)
+    world.again = (Reread(0, 10, 40, frozenset()),)
+    hold = world.hold
+
+    async def holding(ends: Ends) -> None:
+        world.again = ()
+        await hold(ends)
+
+    world.hold = holding  # type: ignore[method-assign]
+    await completed(world)
+    assert world.worked == ["resolve", "publish"]
 
 
 async def test_a_space_that_holds_everything_is_left_alone() -> None:
