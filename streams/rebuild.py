@@ -38,6 +38,9 @@ POLL_SECONDS = 0.2
 STALLED_SECONDS = 60.0
 """When nothing moves for this long beyond what workers wait for Kafka and Redis, something is stuck."""
 
+HOLD_SECONDS = 30.0
+"""A hold ends when the first worker of the telling phase looks at it; a recovery that is under way for longer is another's."""
+
 _ENDED = frozenset({"merged", "split", "erased"})
 
 
@@ -158,6 +161,8 @@ class Rebuilding:
         self._begun_at = 0
         self._most_keys = 0
         self._seconds = dict.fromkeys(Phase, 0.0)
+        self._phase_began = 0.0
+        self._hold_seconds = HOLD_SECONDS
         self._patience_seconds = STALLED_SECONDS + max(target.kafka.connect_seconds, target.redis.connect_seconds)
 
     async def complete(self) -> Summary:
@@ -181,6 +186,7 @@ class Rebuilding:
     async def _work(self, phase: Phase, stage: Stage, measure: Callable[[], Awaitable[Measure]]) -> None:
         """Run workers with one stage until a measure says that the phase is over."""
         begin, tempo = time.monotonic(), Tempo()
+        self._phase_began = begin
         try:
             async with self._workers_of(stage) as workers:
                 while True:
@@ -213,7 +219,8 @@ class Rebuilding:
             return Measure(0, self._most_keys, over=True)
         left = backlog.dirty + backlog.in_flight
         self._most_keys = max(self._most_keys, left)
-        if backlog.recovering:  # Redis lost what was told, and waits for the logs as they are now: applying goes on to there
+        if backlog.recovering and time.monotonic() - self._phase_began > self._hold_seconds:
+            # no hold of our own lasts so long: Redis lost what was told, and waits for the logs as they are now; applying goes on to there
             self._goal = await self._logs.ends()
         over = backlog.empty or not await self._applied()
         return Measure(self._most_keys - left, self._most_keys, over)
