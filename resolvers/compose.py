@@ -44,7 +44,7 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
     match row[0]:
         case b"living":
             view = rows.entity(digest, row)
-            old = rows.told(view, row, traits) if had else None
+            old = rows.told(view, digest, row, traits) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
             merges = rows.merges(notes, b"+")
             parted = partings(view, [merge.absorbed_id for merge in rows.merges(notes, b"/")])

@@ -74,9 +74,9 @@ class Rows:
         seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
         return EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
 
-    def told(self, view: EntityView, row: list[Any], traits: bytes) -> EntityView:
-        """Rebuild, as far as the timeline needs it, how an entity was told last."""
-        before = {one[0] for one in row[6] if one[6]} | {view.founder.digest}
+    def told(self, view: EntityView, digest: bytes, row: list[Any], traits: bytes) -> EntityView:
+        """Rebuild, as far as the timeline needs it, how an entity was told last. `digest` is that of which its id is made."""
+        before = {one[0] for one in row[6] if one[6]} | {digest}
         listed = (*(one for one in view.identifiers if one.digest in before), *map(self.identifier, row[7]))
         return EntityView(view.entity_id, view.entity_type, view.first, view.last_hour, listed, len(listed), read_traits(traits))
 

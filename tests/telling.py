@@ -34,6 +34,7 @@ class Told:
             case "entity.merged":
                 self.merged_into = data.get("merged_into")
             case "identifier.added":
+                assert (data["type"], data["value"]) not in self.identifiers
                 self.identifiers.append((data["type"], data["value"]))
             case "identifier.removed":
                 self.identifiers.remove((data["type"], data["value"]))

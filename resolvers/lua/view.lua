@@ -2,7 +2,8 @@
 
 -- {digest, type, value, first ms, last h, {first event}, 1 if told before}
 local function identifier_row(n, told)
-  local event = told and {} or event_of(link(n.flink))
+  local first = not told and link(n.flink)
+  local event = first and not first.dead and event_of(first) or {}
   return { n.digest, code_name(n.code), value_of(n.id), n.first, n.last, event, told and 1 or 0 }
 end
 
