@@ -46,9 +46,9 @@ def check_timeline(lines: Iterable[Line], documents: Mapping[str, dict[str, Any]
         if recovery and not redis_lost_writes:
             yield Difference("timeline.recovery", key, f"{where} is marked as recovery, and Redis lost nothing")
         wrong = list(_step(lives.setdefault(key, Life()), kind, told))
+        merges.add(key, told, where, recovery=recovery)
         if not recovery:
             yield from (Difference(f"timeline.{what}", key, f"{where}: {text}") for what, text in wrong)
-            merges.add(key, told, where)
     yield from merges.repeated()
     yield from _endings(lives, documents)
 
@@ -69,8 +69,8 @@ class Merges:
         self._created: Counter[str] = Counter()
         self._repeats: list[tuple[str, Difference]] = []
 
-    def add(self, key: str, told: Mapping[str, Any], where: str) -> None:
-        """Take a line in, of any kind."""
+    def add(self, key: str, told: Mapping[str, Any], where: str, *, recovery: bool) -> None:
+        """Take a line in, of any kind. One that is marked as recovery may repeat what was told, and sets ids free as any other."""
         data = told["data"] if isinstance(told.get("data"), dict) else {}
         if told.get("kind") == "entity.created":
             self._created[key] += 1
@@ -79,7 +79,7 @@ class Merges:
             self._told.pop(key, None)  # what is left of it is told anew
         if told.get("kind") == "entity.split":
             self._freed.update(str(one) for one in data.get("parts", ()))
-        if told.get("kind") != "entity.merged" or "absorbed_id" not in data:
+        if recovery or told.get("kind") != "entity.merged" or "absorbed_id" not in data:
             return
         other = str(data["absorbed_id"])
         self._absorbed[other] += 1
