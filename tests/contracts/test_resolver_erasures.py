@@ -115,7 +115,7 @@ async def test_who_is_seen_again_before_the_rest_is_done_is_told_once(resolver: 
     await erase(resolver, "9:00", "device:a")
     for _ in range(5):
         await resolver.sweep(100)
-    log.append(event("e3", "9:05", person("device:b", "user_id:u")))
+    log.append(event("e3", "9:05", person("device:b", traits={"name": "B"})))
     await apply(resolver, log[-1])
     for shard in range(SHARDS):
         await publish(resolver, topics, shard, limit=100)
