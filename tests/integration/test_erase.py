@@ -110,8 +110,8 @@ async def test_what_was_seen_after_the_cutoff_is_read_from_the_log(pipeline: Pip
     assert (report.differences, report.waiting) == ([], [])
 
     with Lines() as watching:
-        await rebuild(pipeline.settings, Plan("again", 1, None), pipeline.directory / "again", watching)
-    again = pipeline.settings.model_copy(update={"space": "again"})
+        await rebuild(pipeline.settings, Plan(f"{pipeline.settings.space}-again", 1, None), pipeline.directory / "again", watching)
+    again = pipeline.settings.model_copy(update={"space": f"{pipeline.settings.space}-again"})
     report = await verify(again, wait_seconds=10)
     assert (report.differences, report.waiting) == ([], [])
     await delete_topics(again.model_copy(update={"sources": {}}))

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from resolvers.errors import NexusError
 from streams.cli.rebuild_live import Lines
+from streams.graph import open_graph
 from streams.promotion import _Moving, promote
 from streams.rebuild import Plan, rebuild
 from streams.settings import settings_from
@@ -45,10 +46,23 @@ def limited(pipeline: Pipeline, directory: Path) -> Pipeline:
     return other
 
 
+def candidate(pipeline: Pipeline) -> str:
+    """Name the space that is to be promoted: one of this test's own."""
+    return f"{pipeline.settings.space}-new"
+
+
+async def forget(pipeline: Pipeline, *spaces: str) -> None:
+    """Delete spaces, and the topics of the rebuilt one."""
+    for space in spaces:
+        async with open_graph(pipeline.settings.model_copy(update={"space": space}), check=False) as graph:
+            await graph.drop()
+    await delete_topics(pipeline.settings.model_copy(update={"space": candidate(pipeline), "sources": {}}))
+
+
 async def rebuilt(pipeline: Pipeline) -> None:
-    """Replay the log into the space `candidate`, under the pipeline's rules."""
+    """Replay the log into the space to be promoted, under the pipeline's rules."""
     with Lines() as watching:
-        await rebuild(pipeline.settings, Plan("candidate", 1, None), pipeline.directory / "rebuild", watching)
+        await rebuild(pipeline.settings, Plan(candidate(pipeline), 1, None), pipeline.directory / "rebuild", watching)
 
 
 async def rising(pipeline: Pipeline) -> None:
@@ -64,20 +78,20 @@ async def rising(pipeline: Pipeline) -> None:
 
 async def test_a_rule_change_is_taken_live_and_back(pipeline: Pipeline, tmp_path: Path) -> None:
     (one,) = await people(pipeline)
-    later = limited(pipeline, tmp_path / "later")
+    later, before = limited(pipeline, tmp_path / "later"), f"{pipeline.settings.space}-before"
     await rebuilt(later)
-    seen = await nexus(later, "diff", pipeline.settings.space, "candidate")
+    seen = await nexus(later, "diff", pipeline.settings.space, candidate(pipeline))
     assert seen["changed"] == 1
     with pytest.raises(NexusError, match="workers are at work"):
-        await nexus(later, "promote", "candidate", "--yes")
+        await nexus(later, "promote", candidate(pipeline), "--yes")
     await stop(pipeline)
     with pytest.raises(NexusError, match="there is no space nowhere"):
         await nexus(later, "promote", "nowhere", "--yes")
     with pytest.raises(NexusError, match="the rules of who is who have changed"):
-        await nexus(pipeline, "promote", "candidate", "--yes")
+        await nexus(pipeline, "promote", candidate(pipeline), "--yes")
 
-    done = await nexus(later, "promote", "candidate", "--yes", "--keep-as", "before")
-    assert (done["into"], done["kept_as"], done["participants"]) == (pipeline.settings.space, "before", 4)
+    done = await nexus(later, "promote", candidate(pipeline), "--yes", "--keep-as", before)
+    assert (done["into"], done["kept_as"], done["participants"]) == (pipeline.settings.space, before, 4)
     await later.worker()
     await later.drained()
     now = await people(later)
@@ -90,14 +104,14 @@ async def test_a_rule_change_is_taken_live_and_back(pipeline: Pipeline, tmp_path
     await later.write([json.dumps({"id": "9", "at": "2024-05-01T11:00:00Z", "user": "u3", "name": "Cy"}).encode()])
     await later.drained()
     await stop(later)
-    await nexus(pipeline, "promote", "before", "--yes", "--keep-as", "candidate")
+    await nexus(pipeline, "promote", before, "--yes", "--keep-as", candidate(pipeline))
     await pipeline.worker()
     await pipeline.drained()
     assert await people(pipeline) == {one: ALL}
     await rising(pipeline)
     report = await verify(pipeline.settings, wait_seconds=10)
     assert (report.differences, report.waiting) == ([], [])
-    await delete_topics(pipeline.settings.model_copy(update={"space": "candidate", "sources": {}}))
+    await forget(pipeline, candidate(pipeline), before)
 
 
 async def test_a_promotion_that_was_interrupted_goes_on(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,19 +132,19 @@ async def test_a_promotion_that_was_interrupted_goes_on(pipeline: Pipeline, tmp_
     done, tries = None, 0
     while done is None:
         try:
-            done = await promote(later.settings, "candidate", f"before-{tries}", lambda _: None)
+            done = await promote(later.settings, candidate(pipeline), f"{later.settings.space}-before-{tries}", lambda _: None)
         except ConnectionError:
             tries, left = tries + 1, 2 + tries
             with pytest.raises(NexusError, match="was interrupted: finish it first"):
                 await promote(later.settings, "another", "x", lambda _: None)
     assert tries > 3
-    assert done.kept_as == "before-0"
+    assert done.kept_as == f"{later.settings.space}-before-0"
     redis: Redis = Redis.from_url(later.settings.redis.url)
-    assert [key async for key in redis.scan_iter(match="nexus:{candidate}:*")] == []
+    assert [key async for key in redis.scan_iter(match=f"nexus:{{{candidate(pipeline)}}}:*")] == []
     await redis.aclose()
     await later.worker()
     await later.drained()
     assert len(await people(later)) == 3
     report = await verify(later.settings, wait_seconds=10)
     assert (report.differences, report.waiting) == ([], [])
-    await delete_topics(later.settings.model_copy(update={"space": "candidate", "sources": {}}))
+    await forget(pipeline, done.kept_as)
