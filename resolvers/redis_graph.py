@@ -40,7 +40,7 @@ Answer = TypeVar("Answer")
 SILENCE_SECONDS = 5.0
 """After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
-FORMAT = 3
+FORMAT = 4
 READ_BUDGET = 1024 * 1024
 """Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
 
@@ -101,7 +101,7 @@ class RedisResolver:
         self._guards = b""
         self._born = ""
         self._opening = asyncio.Lock()
-        self._lease_ms = bounds.lease_ms
+        self._bounds = bounds
 
     async def open(self) -> None:
         """Create the space, or check that it is the one that these rules make."""
@@ -260,7 +260,7 @@ class RedisResolver:
 
     async def settle(self) -> int:
         """Settle a case that is due."""
-        return await settle(self._call, self._rules, self._codes, self._lease_ms)
+        return await settle(self._call, self._rules, self._codes, self._bounds)
 
     async def rereads(self) -> tuple[Reread, ...]:
         """Read what erasures ask for."""

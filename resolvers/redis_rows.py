@@ -25,7 +25,7 @@ BIAS_HOURS = BIAS_MS // HOUR_MS
 
 _decode_traits = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str, str]] | list[None]).decode
 _PackedFact = tuple[int, str, str, str]
-_decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | bool]).decode
+_decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | bool, int, int]).decode
 
 
 def pack(value: object) -> bytes:
@@ -103,7 +103,7 @@ def read_membership(pair: tuple[str, str], fold: bytes) -> MembershipView | None
     """Read the fold of a membership; None when it is empty."""
     if not fold:
         return None
-    latest, ended, active = _decode_fold(fold)
+    latest, ended, active, _, _ = _decode_fold(fold)
     return MembershipView(*pair, _fact(latest), bool(ended), None if isinstance(active, bool) else _fact(active))
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgpack
 
-from resolvers.division import Guard
+from resolvers.division import Enemies, Guard
 from resolvers.edge import strength
 from resolvers.identifier import Identifier
 from resolvers.redis_rows import BIAS_MS, pack
-from resolvers.rules import Rules
-from resolvers.scripts import Reply
+from resolvers.rules import EntityRule, Rules
+from resolvers.scripts import Bounds, Reply
 from resolvers.settlement import Divide, Joining, Member, Settlement, settlement_of
 from resolvers.sighting import Usable
 
@@ -26,12 +26,6 @@ Call = Callable[..., Awaitable[tuple[Reply, list[Any]]]]
 
 ROWS_AT_ONCE = 300
 """Nodes or links that one call reads: some milliseconds of Redis's time."""
-
-LEASE_MS_A_MEMBER = 2
-"""By so much a case of many identifiers is leased for longer."""
-
-STEPS_AT_ONCE = 50
-"""Unions, or parts that leave a case, of one call."""
 
 CUT_OFF = 200
 """Of a larger part so many identifiers are divided off in one call."""
@@ -44,16 +38,16 @@ _LETTERS = {Guard.LIMIT: "l", Guard.SIZE: "s", Guard.FORBIDDEN: "f"}
 
 
 class _SupersededError(Exception):
-    """Somebody else holds the case, or who may connect has changed."""
+    """Somebody else holds the case, or who may connect has changed: then the case was given back, and is due again."""
 
 
-async def settle(call: Call, rules: Rules, codes: Mapping[tuple[str, str], int], lease_ms: int) -> int:
+async def settle(call: Call, rules: Rules, codes: Mapping[tuple[str, str], int], bounds: Bounds) -> int:
     """Settle the case that has been due for longest, if one is; gives how many cases wait."""
-    word, rest = await call("begin_settling", lease_ms)
+    word, rest = await call("begin_settling", bounds.lease_ms)
     if word is Reply.NONE:
         return int(rest[0])
     case, fence, epoch, seq = rest
-    settling = _Settling(call, rules, codes, (case, fence, epoch, lease_ms), seq)
+    settling = _Settling(call, rules, codes, (case, fence, epoch, bounds.lease_ms), seq, bounds.steps)
     with suppress(_SupersededError):
         await settling.run()
     return 1
@@ -62,31 +56,41 @@ async def settle(call: Call, rules: Rules, codes: Mapping[tuple[str, str], int],
 class _Settling:
     """One case, in one worker's hands."""
 
-    def __init__(self, call: Call, rules: Rules, codes: Mapping[tuple[str, str], int], held: tuple[int, int, int, int], seq: int) -> None:
+    def __init__(
+        self, call: Call, rules: Rules, codes: Mapping[tuple[str, str], int], held: tuple[int, int, int, int], seq: int, at_once: int
+    ) -> None:
         self._call = call
         self._rules = rules
         self._types = {code: named for named, code in codes.items()}
         self._held = held
         self._seq = seq
+        self._at_once = at_once
+        self._extended = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         """Read, compute, write. Raises _SupersededError."""
         roots = sorted({root async for (root,) in self._pages("roots", [[self._held[0], "0"]])})
         rows = [row async for row in self._read("nodes", roots)]
         members = [self._member(row) for row in rows]
-        if len(members) > ROWS_AT_ONCE:  # what follows takes longer than a lease
-            self._held = (*self._held[:3], self._held[3] + LEASE_MS_A_MEMBER * len(members))
-            await self._step("hold", [])
         links = [self._joining(*row) async for row in self._read("links", [one.number for one in members])]
         if members:
             links += _corrected(members, [row[7] for row in rows])
             enemies = {row[2]: set(row[6]) for row in rows if row[6]}
             rule = self._rules.entities[members[0].usable.identifier.entity_type]
-            if len(links) > LARGE:
-                await self._write(await asyncio.to_thread(settlement_of, members, links, rule, enemies))
-            else:
-                await self._write(settlement_of(members, links, rule, enemies))
+            await self._write(await self._computed(members, links, rule, enemies))
         await self._step("end", [self._seq])
+
+    async def _computed(self, members: list[Member], links: list[Joining], rule: EntityRule, enemies: Enemies) -> Settlement:
+        if len(links) <= LARGE:
+            return settlement_of(members, links, rule, enemies)
+        computing = asyncio.ensure_future(asyncio.to_thread(settlement_of, members, links, rule, enemies))
+        while not (await asyncio.wait({computing}, timeout=self._half_a_lease))[0]:
+            await self._step("hold", [])
+        return computing.result()
+
+    @property
+    def _half_a_lease(self) -> float:
+        return self._held[3] / 2000
 
     def _member(self, row: list[Any]) -> Member:
         number, root, digest, code, off, stale, _, _, founds = row
@@ -104,7 +108,13 @@ class _Settling:
 
     async def _pages(self, what: str, todo: list[list[Any]]) -> AsyncIterator[list[Any]]:
         while todo:
-            _, (packed,) = await self._call("evidence", what, pack(todo), ROWS_AT_ONCE)
+            if asyncio.get_running_loop().time() > self._extended + self._half_a_lease:
+                await self._step("hold", [])
+            word, rest = await self._call("evidence", what, pack(todo), ROWS_AT_ONCE, *self._held[:3])
+            if word is Reply.GONE:
+                await self._step("hold", [])  # gives the case back, if it is this one's
+                raise _SupersededError
+            (packed,) = rest
             rows, todo = msgpack.unpackb(packed, raw=True)
             for row in rows:
                 yield row
@@ -113,31 +123,37 @@ class _Settling:
         for one in found.divisions:
             for step in _steps(one):
                 await self._step("divide", step)
-        for some in _portions(found.unions):
+        for some in self._portions(found.unions):
             await self._step("unite", [[one.one, one.other, one.link] for one in some])
         stay = [number for parts in found.apart for number in parts]
-        for some in _portions([*stay, *found.whole]):
+        for some in self._portions([*stay, *found.whole]):
             await self._step("reveal", some)
-        for some in _portions(found.refusals):
+        for some in self._portions(found.refusals):
             await self._step("refuse", [[one.stronger, one.weaker, one.link, _LETTERS[one.guard]] for one in some])
         await self._release(found)
 
     async def _release(self, found: Settlement) -> None:
         """Let whole components go, and give those in several parts a case each: all but the first."""
-        for some in _portions(found.whole):
-            if await self._step("release", [self._seq, 0, some]) is None:
+        for some in self._portions(found.whole):
+            if await self._step("release", [self._seq, 0, some, 1]) is None:
                 return
         for parts in found.apart[1:]:
             into: int | None = -1
-            for some in _portions(parts):
-                if (into := await self._step("release", [self._seq, into, some])) is None:
+            portions = list(self._portions(parts))
+            for some in portions:
+                if (into := await self._step("release", [self._seq, into, some, int(some is portions[-1])])) is None:
                     return
+
+    def _portions(self, steps: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        for at in range(0, len(steps), self._at_once):
+            yield steps[at : at + self._at_once]
 
     async def _step(self, kind: str, payload: object) -> int | None:
         """Take a step; gives the case to which was released, None where that must wait. Raises _SupersededError."""
         word, rest = await self._call("settle", kind, *self._held, pack(payload))
         if word is Reply.GONE:
             raise _SupersededError
+        self._extended = asyncio.get_running_loop().time()
         return int(rest[0]) if rest else None
 
 
@@ -163,8 +179,3 @@ def _steps(one: Divide) -> Iterator[list[object]]:
         off = ()
     if len(rest) > 1 or off or len(rest) == len(one.pieces):
         yield [(rest[0] if rest else off)[0], rest, off]
-
-
-def _portions(steps: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for at in range(0, len(steps), STEPS_AT_ONCE):
-        yield steps[at : at + STEPS_AT_ONCE]

@@ -59,13 +59,16 @@ class Bounds:
     """How much one call may do by itself, and how much one document shows.
 
     `inline` identifiers or memberships are retold in the call that changed their entity; more are left to sweeps.
-    `listed` identifiers, the oldest, stand in an entity's document. A case waits `patience` times as long as settling it took;
-    for `lease_ms` after a worker's last step nobody else takes it. A recovery that has applied the logs waits `settled_ms` at most
-    for cases to be settled.
+    `listed` identifiers, the oldest, stand in an entity's document. Settling a case takes `steps` unions or parts at once; of a case
+    of at most `moved` parts that meets another they are moved there, a larger one is put into it as it is. A case waits `patience`
+    times as long as settling it took; for `lease_ms` after a worker's last step nobody else takes it. A recovery that has applied the
+    logs waits `settled_ms` at most for cases to be settled.
     """
 
     inline: int = 64
     listed: int = LISTED_IDENTIFIERS
+    steps: int = 50
+    moved: int = 50
     patience: int = 10
     lease_ms: int = 3_000
     settled_ms: int = 10_000
@@ -76,8 +79,8 @@ def source_of(command: str, bounds: Bounds) -> str:
     folder = files("resolvers") / "lua"
     parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
     flags = " flags=no-writes" if command in _READ_ONLY else ""
-    numbers = f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}"
-    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN = {numbers}\n" + "\n".join(parts)
+    numbers = f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}, {bounds.moved}"
+    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED = {numbers}\n" + "\n".join(parts)
 
 
 class Scripts:

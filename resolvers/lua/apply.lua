@@ -11,8 +11,7 @@
 -- ARGV[8]  the offset after the last of the evidence
 -- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order; zeros for nobody} | {'GAP', stored offset} another offset or mark | {'LOST'}
 --
--- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept. Two cases that meet
---          cost as much as the smaller one has parts.
+-- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept
 -- Keeps    What an erasure covers is left out, whenever it arrives. The batch, what it made dirty and the position are written in one step, or nothing is.
 
 if lost() then return { 'LOST' } end
@@ -266,10 +265,9 @@ local function belong(l, k, fact, ended)
   local name = struct.pack('>I5I5', l.id, k.id)
   local b = belonging(name)
   if not b then
-    b = { name = name, latest = fact, ended = ended, active = ended == 0 and fact, told_p = '', told_g = '', dirty = true }
+    b = { name = name, latest = fact, ended = ended, active = ended == 0 and fact, told_p = '', told_g = '', gen = 0, dirty = true }
     belongs[name] = b
-    enlist(b, 'groups', l)
-    enlist(b, 'members', k)
+    enlist(b, l, k)
   elseif fact_less(b.latest, fact) then
     b.latest, b.ended, b.dirty = fact, ended, true
   elseif ended > b.ended and not fact_less(fact, b.latest) then

@@ -3,12 +3,16 @@
 -- KEYS[1]  the space's base key
 -- ARGV[1]  'roots' | 'nodes' | 'links'        ARGV[3]  about how many rows to read
 -- ARGV[2]  of 'roots' msgpack {{case, where to go on or '0'}}; else msgpack {{root of a part, node to go on with or 0}, ...} | {{node, link to go on with or 0}, ...}
--- REPLY    {'OK', msgpack {{row, ...}, rest}} with a rest as in ARGV[2] | {'LOST'}; a row is of 'roots' {root}, one may come twice; of 'nodes' {node, root, digest, type code,
+--          ARGV[4]  case        ARGV[5]  fence        ARGV[6]  epoch
+-- REPLY    {'OK', msgpack {{row, ...}, rest}} with a rest as in ARGV[2] | {'GONE'} somebody else settles the case, or who may connect has changed
+--          | {'LOST'}; a row is of 'roots' {root}, one may come twice; of 'nodes' {node, root, digest, type code,
 --          1 if it is off, 1 if its part is stale, {digest that may not be with it, ...}, {digest to which it is linked, since when in ms, ...}, 1 if it founds its part}, of 'links' {link, first ms, {node, ...}}: those that are not off, the centre first, and two at least
 --
 -- Cost     O(rows). Writes nothing. A link is given once, with its centre.
 
 if lost() then return { 'LOST' } end
+local fence, epoch = unpack(redis.call('HMGET', BASE .. ':case:' .. ARGV[4], 'fence', 'epoch'))
+if fence ~= ARGV[5] or epoch ~= ARGV[6] then return { 'GONE' } end
 buckets = tonumber(redis.call('HGET', META, 'buckets'))
 
 local rows, rest, read, most = {}, {}, 0, tonumber(ARGV[3])
@@ -51,8 +55,11 @@ end
 
 local function read_roots(case, at)
   local page = redis.call('SSCAN', BASE .. ':case:' .. case .. ':roots', at, 'COUNT', most)
-  for i, root in ipairs(page[2]) do rows[i] = { tonumber(root) } end
-  if page[1] ~= '0' then rest[1] = { case, page[1] } end
+  for _, root in ipairs(page[2]) do rows[#rows + 1] = { tonumber(root) } end
+  read = read + #page[2]
+  if page[1] ~= '0' then rest[#rest + 1] = { case, page[1] } end
+  if at ~= '0' then return end
+  for _, other in ipairs(redis.call('SMEMBERS', BASE .. ':case:' .. case .. ':inside')) do rest[#rest + 1] = { other, '0' } end
 end
 
 local by_kind = { roots = read_roots, nodes = read_nodes, links = read_links }

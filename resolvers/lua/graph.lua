@@ -37,46 +37,47 @@ local function note(digest, sign, other, link_id)
   table.insert(notes[key], sign .. other .. struct.pack('>I5', link_id))
 end
 
--- The founder's digest under which a node's memberships are told; '' where they are nobody's, or not told yet.
+-- The founder's digest under which a link's memberships are told, and of which generation; '' where they are nobody's, or not told yet.
 local function told_under(id)
-  if id == 0 then return '' end
-  local n = node(id)
-  if has(n, DETACHED) then return '' end
+  local n = centre_of(link(id))
+  if not n or has(n, DETACHED) then return '', 0 end
   local p = part(find(n))
-  return has(p, HIDDEN) and '' or node(p.founder).digest
+  if has(p, HIDDEN) then return '', 0 end
+  return node(p.founder).digest, p.gen
 end
 
--- Whether an erasure took one of the links of a membership: it stays in lists until these are made anew.
-local function is_dead(b)
-  if not b.latest then return true end
-  if not erasures() then return false end
-  local a, g = struct.unpack('>I5I5', b.name)
-  return link(a).dead or link(g).dead
-end
-
--- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere.
+-- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere. Whatever takes evidence from an
+-- entity divides it (settle.lua), and then this is done for all that it has left: the first of a new generation begins the fold anew.
 local function retell_membership(b)
-  local p, g, dead = told_under(b.a), told_under(b.g), is_dead(b)
-  if dead and b.told_p == p and b.told_g == g then return end -- until one of the entities is folded anew
-  if dead or p == '' or g == '' then p, g = '', '' end
-  if b.told_p ~= '' and (b.told_p ~= p or b.told_g ~= g) then
+  local a, k = struct.unpack('>I5I5', b.name)
+  local p, gen = told_under(a)
+  local g, other = told_under(k)
+  gen = math.max(gen, other)
+  if not b.latest or link(a).dead or link(k).dead or p == '' or g == '' then p, g, gen = '', '', 0 end -- an erasure took one of the links, or it is nobody's
+  local moves = b.told_p ~= p or b.told_g ~= g
+  if moves and b.told_p ~= '' then
     local left = fold_of(b.told_p .. b.told_g)
-    local key = 'm' .. left.name
-    dirty[key] = dirty[key] or left.raw
-    left.latest, left.active, left.dirty = nil, nil, true
+    left.count, left.dirty = left.count - 1, true
+    if left.count == 0 then
+      local key = 'm' .. left.name
+      dirty[key] = dirty[key] or left.raw
+      left.latest, left.active, left.ended = nil, nil, nil
+    end
   end
-  if b.told_p ~= p or b.told_g ~= g then b.told_p, b.told_g, b.dirty = p, g, true end
+  if moves or b.gen ~= gen then b.told_p, b.told_g, b.gen, b.dirty = p, g, gen, true end
   if p == '' then return end
-  local f = fold_of(p .. g)
+  local f, changed = fold_of(p .. g), false
+  if moves then f.count, f.dirty = f.count + 1, true end
+  if f.gen ~= gen then f.latest, f.active, f.ended, f.gen = nil, nil, nil, gen end
   if not f.latest or fact_less(f.latest, b.latest) then
-    f.latest, f.ended, f.dirty = b.latest, b.ended, true
+    f.latest, f.ended, changed = b.latest, b.ended, true
   elseif f.ended ~= b.ended and not fact_less(b.latest, f.latest) then
-    f.ended, f.dirty = math.max(f.ended, b.ended), true
+    f.ended, changed = math.max(f.ended, b.ended), true
   end
-  if b.active and (not f.active or fact_less(f.active, b.active)) then f.active, f.dirty = b.active, true end
-  if f.dirty then
+  if b.active and (not f.active or fact_less(f.active, b.active)) then f.active, changed = b.active, true end
+  if changed then
     local key = 'm' .. f.name
-    dirty[key] = dirty[key] or f.raw
+    dirty[key], f.dirty = dirty[key] or f.raw, true
   end
 end
 
@@ -90,35 +91,70 @@ local function retell_identifier(n)
   if not has(p, HIDDEN) and n.told ~= p.founder then mark_identifier(n) end
 end
 
--- Visit the memberships of a node's own list: `way` is 'groups', to which it belongs, or 'members', who belong to it.
-local function each_of(q, way, visit)
-  local at, after = q[way], way == 'groups' and 'next_a' or 'next_g'
-  while at ~= NOTHING do
-    local b = belonging(at)
-    at = b[after]
-    visit(b)
+-- Visit memberships of a link from a place on, `most` at most; gives how many, and whether these were the last. A place is
+-- {at = link, way = 0 before the first | 1 among its groups | 2 among its members, cursor}; lists only grow, at their heads.
+local function go_over(place, most, visit)
+  local q, visited = list_of(place.at), 0
+  if place.way == 0 then place.way, place.cursor = 1, q.groups end
+  while true do
+    if place.cursor == NOTHING and place.way == 2 then
+      place.way = 0
+      return visited, true
+    elseif place.cursor == NOTHING then
+      place.way, place.cursor = 2, q.members
+    elseif visited >= most then
+      return visited, false
+    else
+      local b = belonging(place.cursor)
+      visit(b)
+      visited, place.cursor = visited + 1, place.way == 1 and b.next_a or b.next_g
+    end
   end
 end
 
+local MEMBERSHIP_COST = 4 -- a membership that is retold costs as much as so many identifiers
+
+-- Retell the memberships of those links of a node that it is the centre of, from a place on; gives what is left of `most`, and whether all are told.
+local function retell_links(n, place, most)
+  while place.at ~= 0 and most > 0 do
+    local l, over = link(place.at), true
+    most = most - 1
+    if place.way ~= 0 or centre_of(l) == n then
+      local visited
+      visited, over = go_over(place, math.max(1, math.floor(most / MEMBERSHIP_COST)), retell_membership)
+      most = most - visited * MEMBERSHIP_COST
+    end
+    if over then place.at = next_of(l, n) end
+  end
+  return most, place.at == 0
+end
+
 local sweeps = {} -- {name, first node, node to stop at} to be appended to the queue of sweeps
+local SWEEP = '>I5I5I5Bc10B' -- node, node to stop at, place among its links with a way of 3 before the node itself, 1 to go round once more
+
+local function sweep_all(start, last) -- of a run of nodes
+  sweeps[#sweeps + 1] = { struct.pack('>I5B', find(node(start)).id, 0), start, node(last).next }
+end
+
+-- Retell the memberships of a node as far as `most` goes, and leave what more there are to a sweep; gives what is left of `most`.
+local function retell_held(n, most)
+  if not has(n, HOLDS) then return most end
+  local left, over = retell_links(n, { at = n.head, way = 0 }, most)
+  if not over then sweeps[#sweeps + 1] = { struct.pack('>I5B', n.id, 1), n.id, n.next } end
+  return left
+end
 
 -- Retell the run of `count` nodes from `start` to `last`, which were a circle of their own until now. A sweep ends
 -- when it comes to the node that follows the run today: nodes are only ever added, after `last`, so it will come.
 local function retell(start, last, count)
   if count > INLINE then
-    sweeps[#sweeps + 1] = { struct.pack('>I5B', find(node(start)).id, 0), start, node(last).next }
+    sweep_all(start, last)
     return
   end
-  local n = node(start)
+  local n, left = node(start), MEMBERSHIP_COST * INLINE
   for _ = 1, count do
     retell_identifier(n)
-    local q = list_of(n.id)
-    if q.group_count + q.member_count > INLINE then
-      sweeps[#sweeps + 1] = { struct.pack('>I5B', n.id, 1), n.id, n.next }
-    else
-      each_of(q, 'groups', retell_membership)
-      each_of(q, 'members', retell_membership)
-    end
+    left = retell_held(n, left)
     n = node(n.next)
   end
 end
@@ -170,7 +206,7 @@ local function unite(a, b)
   if p.count < q.count or (p.count == q.count and p.root > q.root) then a, b, p, q = b, a, q, p end
   b.parent, b.dirty, a.dirty = a.id, true, true
   a.next, b.next = b.next, a.next
-  if older(node(q.founder), node(p.founder)) then p.founder = q.founder end
+  if older(node(q.founder), node(p.founder)) then p.founder, p.gen = q.founder, q.gen end
   p.first, p.last = math.min(p.first, q.first), math.max(p.last, q.last)
   for code, count in pairs(q.counts) do p.counts[code] = (p.counts[code] or 0) + count end
   p.count = p.count + q.count
@@ -197,7 +233,7 @@ end
 local function alone(n)
   return {
     root = n.id, founder = n.id, first = n.first, last = n.last, count = 1, horizon = 0, horizon_digest = string.rep('\0', 16),
-    case = 0, flags = has(n, FORBIDS) and TOUCHED or 0, counts = { [n.code] = 1 }, list = struct.pack('>I5', n.id), issued = false,
+    case = 0, flags = has(n, FORBIDS) and TOUCHED or 0, gen = 0, counts = { [n.code] = 1 }, list = struct.pack('>I5', n.id), issued = false,
     traits = {}, traits_raw = '', fresh = true, dirty = true,
   }
 end
@@ -242,30 +278,18 @@ local function fold_trait(p, name, fact) -- into the traits of a part
   all[name], p.traits_dirty = fact, true
 end
 
--- Enter a membership in the list of the node that one of its links belongs to now, or of the link, where it belongs to nobody.
-local function enlist(b, way, l)
-  local n = centre_of(l)
-  local q, side, after = n and list_of(n.id) or orphans_of(l.id), way == 'groups' and 'a' or 'g', way == 'groups' and 'next_a' or 'next_g'
-  local counted = way == 'groups' and 'group_count' or 'member_count'
-  b[side], b[after], b.dirty = n and n.id or 0, q[way], true
-  q[way], q[counted], q.dirty = b.name, q[counted] + 1, true
-end
-
--- Take everything out of a list; gives {membership, way} for each.
-local function emptied(q)
-  local found = {}
-  for _, way in ipairs({ 'groups', 'members' }) do
-    each_of(q, way, function(b) found[#found + 1] = { b, way } end)
+-- Enter a membership in the lists of its links.
+local function enlist(b, l, k)
+  local groups, members = list_of(l.id), list_of(k.id)
+  for _, one in ipairs({ { groups, l }, { members, k } }) do
+    local q = one[1]
+    if q.groups == NOTHING and q.members == NOTHING then
+      for _, m in ipairs(one[2].members) do raise(node(m[1]), HOLDS) end
+    end
+    q.dirty = true
   end
-  if #found > 0 then q.groups, q.group_count, q.members, q.member_count, q.dirty = NOTHING, 0, NOTHING, 0, true end
-  return found
-end
-
--- Leave a membership of a link that was taken away out of one of the lists in which it is; what is left of it goes with the other.
-local function drop(b, way)
-  if b.latest then b.latest, b.active, b.ended = false, false, 1 else b.gone = true end
-  local side, after = way == 'groups' and 'a' or 'g', way == 'groups' and 'next_a' or 'next_g'
-  b[side], b[after], b.dirty = 0, NOTHING, true
+  b.next_a, groups.groups = groups.groups, b.name
+  b.next_g, members.members = members.members, b.name
 end
 
 local MOST_AT_ONCE = 1000 -- arguments of one command that come from a table: Lua's stack is bounded
@@ -285,46 +309,53 @@ end
 
 -- Cases: parts whose evidence breaks a guard together, or may. Nobody unites these but who settles the case (settle.lua), by a pure
 -- function of all their evidence. `seq` counts the evidence that came, `epoch` what changed who may connect; `roots` are those put in here.
+-- A large case that meets another goes `into` it as it is, its parts still listed under its own number.
 local cases = {}
 
-local function case_of(id)
+local function case_of(id) -- the one that it has gone into, if it has
   local c = cases[id]
-  if c then return c end
-  local seq, epoch = unpack(redis.call('HMGET', BASE .. ':case:' .. id, 'seq', 'epoch'))
-  c = { id = id, seq = tonumber(seq or '0'), epoch = tonumber(epoch or '0'), roots = {}, dirty = false }
-  cases[id] = c
+  if not c then
+    local into, seq, epoch, more = unpack(redis.call('HMGET', BASE .. ':case:' .. id, 'into', 'seq', 'epoch', 'more'))
+    c = { id = id, into = tonumber(into), seq = tonumber(seq or '0'), epoch = tonumber(epoch or '0'), more = tonumber(more or '0'), roots = {}, inside = {}, dirty = false }
+    cases[id] = c
+  end
+  if c.into then return case_of(c.into) end
   return c
 end
 
-local function roots_of(id) -- of a case, those put in by this call too
-  local found = {}
-  for _, root in ipairs(redis.call('SMEMBERS', BASE .. ':case:' .. id .. ':roots')) do found[tonumber(root)] = true end
-  for root in pairs(case_of(id).roots) do found[root] = true end
-  return found
+local function size_of(c) return redis.call('SCARD', BASE .. ':case:' .. c.id .. ':roots') + c.more end -- about how many parts
+
+local function go_into(from, c)
+  local key, size = BASE .. ':case:' .. from.id, size_of(from)
+  c.epoch, c.more, from.into = math.max(c.epoch, from.epoch) + 1, c.more + size, c.id
+  if size > MOVED or next(from.inside) or redis.call('EXISTS', key .. ':inside') == 1 then
+    from.joins, c.inside[from.id] = true, true
+    return
+  end
+  for _, root in ipairs(redis.call('SMEMBERS', key .. ':roots')) do from.roots[tonumber(root)] = true end
+  for root in pairs(from.roots) do
+    local moved = part(node(root))
+    moved.case, moved.dirty, c.roots[root] = c.id, true, true
+  end
+  from.gone = true
 end
 
 -- Put parts into one case, uniting those in which they are, and tell it that there is new evidence.
 local function put_in_case(list, changes_epoch)
-  local into, size = 0, -1
+  local c, size
   for _, p in ipairs(list) do
-    if p.case ~= 0 and p.case ~= into then
-      local n = redis.call('SCARD', BASE .. ':case:' .. p.case .. ':roots')
-      if n > size then into, size = p.case, n end
+    local one = p.case ~= 0 and case_of(p.case)
+    if one and one ~= c then
+      local n = size_of(one)
+      if not c or n > size then c, size = one, n end
     end
   end
-  if into == 0 then into = number('cases') end
-  local c = case_of(into)
+  c = c or case_of(number('cases'))
   for _, p in ipairs(list) do
     if p.case == 0 then
-      p.case, p.dirty, c.roots[p.root] = into, true, true
-    elseif p.case ~= into then
-      local from = case_of(p.case)
-      c.epoch = math.max(c.epoch, from.epoch) + 1
-      for root in pairs(roots_of(from.id)) do
-        local moved = part(node(root))
-        moved.case, moved.dirty, c.roots[root] = into, true, true
-      end
-      from.gone = true
+      p.case, p.dirty, c.roots[p.root] = c.id, true, true
+    elseif case_of(p.case) ~= c then
+      go_into(case_of(p.case), c)
     end
   end
   c.seq, c.dirty = c.seq + 1, true
@@ -339,7 +370,7 @@ local function now_ms()
 end
 
 local function drop_case(key, id)
-  redis.call('DEL', key, key .. ':roots')
+  redis.call('DEL', key, key .. ':roots', key .. ':inside')
   redis.call('ZREM', DUE, id)
 end
 
@@ -396,26 +427,18 @@ do
 
   local function write_memberships()
     for _, b in pairs(belongs) do
-      if b and b.gone then
-        redis.call('HDEL', pair_key(b.name), b.name)
-      elseif b and b.dirty then
-        put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g, b.a, b.g }))
-      end
+      if b and b.dirty then put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g, b.gen })) end
     end
     for _, q in pairs(lists) do
       if q.dirty then
-        local key, field = page(q.kind, q.id)
-        if q.group_count + q.member_count > 0 then
-          put(key, field, struct.pack(LISTS, q.groups, q.group_count, q.members, q.member_count))
-        else
-          redis.call('HDEL', key, field)
-        end
+        local key, field = page('q', q.id)
+        put(key, field, struct.pack(LISTS, q.groups, q.members))
       end
     end
     for name, f in pairs(folds) do
       if f.dirty then
         if f.latest then
-          put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false }))
+          put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false, f.count, f.gen }))
         else
           redis.call('HDEL', bucket('r', name), name)
         end
@@ -427,15 +450,15 @@ do
     for _, s in ipairs(sweeps) do
       local name, at, stop = unpack(s)
       local under_way = redis.call('HGET', BASE .. ':sweeps', name)
-      local phase, cursor, again = 0, NOTHING, 0
+      local where, way, cursor, again = 0, 3, NOTHING, 0
       if under_way then -- let it finish where it is and then go round once more, so that it gets on whatever changes
-        at, stop, phase, cursor = struct.unpack('>I5I5Bc10', under_way)
+        at, stop, where, way, cursor = struct.unpack(SWEEP, under_way)
         again = 1
         if string.byte(name, 6) == 0 then stop = at end
       else
         redis.call('RPUSH', BASE .. ':sweepq', name)
       end
-      redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5Bc10B', at, stop, phase, cursor, again))
+      redis.call('HSET', BASE .. ':sweeps', name, struct.pack(SWEEP, at, stop, where, way, cursor, again))
     end
   end
 
@@ -444,16 +467,23 @@ do
     local now
     for id, c in pairs(cases) do
       local key = BASE .. ':case:' .. id
+      for other in pairs(c.inside) do redis.call('SADD', key .. ':inside', other) end
       if c.gone then
         drop_case(key, id)
-      elseif c.dirty then
-        now = now or now_ms()
+      else
         for root in pairs(c.roots) do redis.call('SADD', key .. ':roots', root) end
-        redis.call('HSET', key, 'seq', c.seq, 'epoch', c.epoch)
+      end
+      if c.joins then
+        redis.call('DEL', key)
+        redis.call('HSET', key, 'into', c.into)
+        redis.call('ZREM', DUE, id)
+      elseif c.dirty and not c.into then
+        now = now or now_ms()
+        redis.call('HSET', key, 'seq', c.seq, 'epoch', c.epoch, 'more', c.more)
         local done, ended, took, leased = unpack(redis.call('HMGET', key, 'done', 'ended', 'took', 'leased'))
         if tonumber(leased or '0') < now then
           local due = tonumber(ended or '0') + PATIENCE * tonumber(took or '0')
-          if due > now and (c.seq - tonumber(done or '0')) * 4 >= redis.call('SCARD', key .. ':roots') then due = now end
+          if due > now and (c.seq - tonumber(done or '0')) * 4 >= size_of(c) then due = now end
           local had = redis.call('ZSCORE', DUE, id)
           if not had or tonumber(had) > due then redis.call('ZADD', DUE, due, id) end
         end

@@ -69,7 +69,7 @@ local function turn_on(n)
   if has(n, DETACHED) then
     lower(n, DETACHED)
     local p = alone(n)
-    p.fresh = nil
+    p.fresh, p.gen = nil, number('divisions')
     parts[n.id] = p
     raise(p, HIDDEN)
     raise(p, STALE)
@@ -81,14 +81,6 @@ local function turn_on(n)
   put_in_case({ part(find(n)) }, true)
   if has(n, LINKED) then put_with_partners(n) end
   walks[n.id] = true
-end
-
-local function adopt(l) -- the memberships of a link that belonged to nobody
-  local found = centre_of(l) and emptied(orphans_of(l.id)) or {}
-  for _, one in ipairs(found) do
-    enlist(one[1], one[2], l)
-    retell_membership(one[1])
-  end
 end
 
 -- Whether a node is a hub, as who counts has changed. Sets may be large: they are only read where blocked identifiers can decide.
@@ -123,9 +115,11 @@ local function cover(n)
   walks[n.id] = true
 end
 
+local WALK = '>I5Bc10' -- link to go on with, 0 for the newest, and the place among its memberships
+
 local function write_walks()
   for id in pairs(walks) do
     if redis.call('HEXISTS', BASE .. ':walks', id) == 0 then redis.call('RPUSH', BASE .. ':walkq', id) end
-    redis.call('HSET', BASE .. ':walks', id, 0)
+    redis.call('HSET', BASE .. ':walks', id, struct.pack(WALK, 0, 0, NOTHING))
   end
 end

@@ -16,7 +16,7 @@ local META = BASE .. ':meta'
 local RECOVERY = BASE .. ':recovery' -- shard -> 'waiting' | 'hold' | 'unread' | 'reader' and its name
 local ENDS = BASE .. ':ends' -- log and partition -> offset up to which it must be applied before anything is told
 local NODE = '>I5I5I7I4I5I5I5Bc16I2'
-local PART = '>I5I7I4I5I7c16I5BB'
+local PART = '>I5I7I4I5I7c16I5BI5B'
 local LINK = '>I7I4I2'
 
 local buckets -- set by the script that needs it, from META
@@ -53,9 +53,10 @@ end
 -- Flags of nodes: BLOCKED by a command, or a HUB: connects and founds nothing (it is off). DETACHED: off, and of no part. FORBIDS: a forbidden
 -- pair names it. FOUNDED: an entity's id was made of it once.
 -- LINKED: a correction links it with another. ERASED: an erasure covers it, or left no link of it; it is off. REFRESH: an erasure took a link of it,
--- so what is folded from its links is made anew (walk.lua). REBORN: it was erased, and seen later: its digest is of a later generation. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
+-- so what is folded from its links is made anew (walk.lua). REBORN: it was erased, and seen later: its digest is of a later generation.
+-- HOLDS: a link that it is on has memberships. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
 -- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS. LESSENED: what an erasure took away is still in its folds.
-local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED, ERASED, REFRESH, REBORN = 1, 2, 4, 8, 16, 32, 64, 128, 256
+local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED, ERASED, REFRESH, REBORN, HOLDS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
 local HIDDEN, ISSUED, STALE, TOUCHED, LESSENED = 1, 2, 4, 8, 16
 
 local function has(x, flag) return bit.band(x.flags, flag) ~= 0 end
@@ -150,7 +151,8 @@ end
 
 -- Parts: the entity of a root. `list` packs its oldest nodes, up to twice as many as a document lists; nodes that are not
 -- in it are not older than `horizon`, which is 0 while all are. `counts` are the identifiers per type, `raw` and
--- `traits_raw` what was loaded, `issued` the founder under which the entity was known before.
+-- `traits_raw` what was loaded, `issued` the founder under which the entity was known before. `gen` numbers the division that it came from
+-- with its founder: of evidence, one that is told under the same ids and of the same generation has only become more.
 local parts = {}
 
 local function part(root)
@@ -158,7 +160,7 @@ local function part(root)
   if p then return p end
   local key, field = page('p', root.id)
   local raw = redis.call('HGET', key, field)
-  local founder, first, last, all, horizon, horizon_digest, case, flags, types, at = struct.unpack(PART, raw)
+  local founder, first, last, all, horizon, horizon_digest, case, flags, gen, types, at = struct.unpack(PART, raw)
   local counts = {}
   for _ = 1, types do
     local code, count
@@ -167,7 +169,7 @@ local function part(root)
   end
   p = {
     root = root.id, raw = raw, founder = founder, first = first, last = last, count = all, horizon = horizon, horizon_digest = horizon_digest,
-    case = case, flags = flags, counts = counts, list = string.sub(raw, at), issued = false, traits = false, traits_raw = false, dirty = false,
+    case = case, flags = flags, gen = gen, counts = counts, list = string.sub(raw, at), issued = false, traits = false, traits_raw = false, dirty = false,
   }
   if flags % 4 ~= HIDDEN then p.issued = node(founder).digest end
   parts[root.id] = p
@@ -181,7 +183,7 @@ local function pack_part(p)
     types[count] = struct.pack('>BI5', code, n)
   end
   table.sort(types, bytes_less)
-  return struct.pack(PART, p.founder, p.first, p.last, p.count, p.horizon, p.horizon_digest, p.case, p.flags, count) .. table.concat(types) .. p.list
+  return struct.pack(PART, p.founder, p.first, p.last, p.count, p.horizon, p.horizon_digest, p.case, p.flags, p.gen, count) .. table.concat(types) .. p.list
 end
 
 -- The fold of the traits of a part's links: name -> fact. A cache of what the links say.
@@ -246,12 +248,11 @@ local function centre_of(l)
   return nil
 end
 
--- Memberships: evidence per pair of links, in a list per centre of either; heads and lengths in 'q'. `a` and `g` are the nodes in whose
--- lists it is: the links' centres, or 0 where it is in the list of such a link itself, whose nodes are all off. latest and active are facts whose value is the
--- role; told_p and told_g the founders under which it was last told. A name is both links, packed; NOTHING ends a list.
+-- Memberships: evidence per pair of links, in a list of either link; heads in 'q'. latest and active are facts whose value is the role;
+-- told_p and told_g the founders under which it was last told, gen of which generation. A name is both links, packed; NOTHING ends a list.
 local belongs = {}
 local NOTHING = string.rep('\0', 10)
-local LISTS = '>c10I4c10I4'
+local LISTS = '>c10c10'
 
 local function pair_key(name, kind)
   local a, g = struct.unpack('>I5I5', name)
@@ -265,7 +266,7 @@ local function belonging(name)
     b = false
     if raw then
       local r = cmsgpack.unpack(raw)
-      b = { name = name, latest = r[1], ended = r[2], active = r[3] or false, next_a = r[4], next_g = r[5], told_p = r[6], told_g = r[7], a = r[8], g = r[9] }
+      b = { name = name, latest = r[1], ended = r[2], active = r[3] or false, next_a = r[4], next_g = r[5], told_p = r[6], told_g = r[7], gen = r[8] }
     end
     belongs[name] = b
   end
@@ -274,31 +275,27 @@ end
 
 local lists = {}
 
-local function list_at(kind, id)
-  local name = kind .. id
-  local q = lists[name]
+local function list_of(id) -- of a link: `groups` to which it belongs, and `members` who belong to it
+  local q = lists[id]
   if q then return q end
-  local key, field = page(kind, id)
+  local key, field = page('q', id)
   local raw = redis.call('HGET', key, field)
-  local groups, group_count, members, member_count = NOTHING, 0, NOTHING, 0
-  if raw then groups, group_count, members, member_count = struct.unpack(LISTS, raw) end
-  q = { kind = kind, id = id, groups = groups, group_count = group_count, members = members, member_count = member_count, dirty = false }
-  lists[name] = q
+  q = { id = id, groups = NOTHING, members = NOTHING, dirty = false }
+  if raw then q.groups, q.members = struct.unpack(LISTS, raw) end
+  lists[id] = q
   return q
 end
 
-local function list_of(id) return list_at('q', id) end -- of a node
-local function orphans_of(id) return list_at('Q', id) end -- of a link that belongs to nobody
-
--- Folds of memberships, by the founders' digests of person and group: what the memberships topic says.
+-- Folds of memberships, by the founders' digests of person and group: what the memberships topic says. `count` is how many memberships are told
+-- under these, `gen` of which generation the facts are: what has lost evidence since is folded anew.
 local folds = {}
 
 local function fold_of(name)
   local f = folds[name]
   if f then return f end
   local raw = redis.call('HGET', bucket('r', name), name)
-  f = { name = name, raw = raw or '' }
-  if raw then f.latest, f.ended, f.active = unpack(cmsgpack.unpack(raw)) end
+  f = { name = name, raw = raw or '', count = 0, gen = 0 }
+  if raw then f.latest, f.ended, f.active, f.count, f.gen = unpack(cmsgpack.unpack(raw)) end
   folds[name] = f
   return f
 end

@@ -54,7 +54,7 @@ local function listed(digests) -- the record of a part that lists these identifi
     local n = node_of(since_erased(digest))
     if n then list[#list + 1] = struct.pack('>I5', n.id) end
   end
-  return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0, 0, 0) .. table.concat(list)
+  return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0, 0, 0, 0) .. table.concat(list)
 end
 
 local function keep_as_told(key) -- the topic says it all: what a replay noted of it was told before

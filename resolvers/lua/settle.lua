@@ -7,12 +7,13 @@
 --          of 'unite'   {{node, node, link that joins them}, ...}
 --          of 'reveal'  {node, ...}: what is untold of their parts is told from now on
 --          of 'refuse'  {{stronger node, weaker node, link, 'l' limit | 's' size | 'f' forbidden}, ...}: edges to be reported, unless they were
---          of 'release' {seq, case or 0 for none or -1 for a new one, {node, ...}}: their parts leave the case, unless there is evidence after seq
+--          of 'release' {seq, case or 0 for none or -1 for a new one, {node, ...}, 1 if these are all}: their parts leave the case, unless there is evidence
+--                       after seq; until all have, the other case counts as part of this one
 --          of 'end'     {seq}: up to which evidence this settled the case
--- REPLY    {'OK', case to which was released} | {'GONE'} somebody else settles it, or who may connect has changed | {'LATER'} there is
+-- REPLY    {'OK', case to which was released} | {'GONE'} somebody else settles it, or who may connect has changed, and then it is due again | {'LATER'} there is
 --          evidence after seq | {'LOST'}
 --
--- Cost     of 'divide' O(nodes, links and memberships of the part, but for the links of those that are off, which are walked over); of the others O(nodes named), what follows of large parts is swept
+-- Cost     of 'divide' O(nodes and links of the part, but for the links of those that are off, which are walked over); of the others O(nodes named). Memberships, and what follows of large parts, are swept
 -- Keeps    Parts are only ever divided into pieces that the evidence keeps apart, and then united: no step joins what must not be joined.
 
 if lost() then return { 'LOST' } end
@@ -22,38 +23,28 @@ buckets, shards = tonumber(buckets), tonumber(shards)
 local number_of, named = tonumber(ARGV[2]), cmsgpack.unpack(ARGV[6])
 local key = BASE .. ':case:' .. ARGV[2]
 local seq, fence, epoch = unpack(redis.call('HMGET', key, 'seq', 'fence', 'epoch'))
+if fence == ARGV[3] and epoch ~= ARGV[4] then -- what was read of it says nothing any more: it is due after some time, as ever
+  local now = now_ms()
+  local took = now - tonumber(redis.call('HGET', key, 'started'))
+  redis.call('HSET', key, 'ended', now, 'took', took, 'leased', 0)
+  redis.call('ZADD', DUE, now + PATIENCE * took, ARGV[2])
+end
 if fence ~= ARGV[3] or epoch ~= ARGV[4] then return { 'GONE' } end
-local joined, left, cancelled = {}, {}, {} -- roots, roots, names of sweeps
+local joined, left, cancelled = {}, {}, {} -- roots, root -> case under whose number it was listed, names of sweeps
 
 read_unread()
 
--- The sweeps of a part that is divided have nothing left to do: all of it is told anew.
-local function cancel_sweeps(root)
-  for _, name in ipairs(redis.call('LRANGE', BASE .. ':sweepq', 0, -1)) do
-    local at = struct.unpack('>I5', redis.call('HGET', BASE .. ':sweeps', name))
-    if find(node(at)).id == root.id then
-      cancelled[#cancelled + 1] = name
+local function is_here(p) return p.case ~= 0 and case_of(p.case).id == number_of end
+
+-- The sweeps of a part that is divided end: all of it is told anew. Each is named after a node that is a root, or was.
+local function cancel_sweeps(all)
+  for first = 1, #all, MOST_AT_ONCE do
+    local names = {}
+    for i = first, math.min(#all, first + MOST_AT_ONCE - 1) do names[#names + 1] = struct.pack('>I5B', all[i].id, 0) end
+    for i, found in ipairs(redis.call('HMGET', BASE .. ':sweeps', unpack(names))) do
+      if found then cancelled[#cancelled + 1] = names[i] end
     end
   end
-end
-
-local function unfold(b) -- take a membership out of the fold under which it was told
-  if b.told_p == '' then return end
-  local f = fold_of(b.told_p .. b.told_g)
-  local name = 'm' .. f.name
-  dirty[name] = dirty[name] or f.raw
-  f.latest, f.active, f.ended, f.dirty = nil, nil, nil, true
-  b.told_p, b.told_g, b.dirty = '', '', true
-end
-
-local function enlist_again(found)
-  for _, one in ipairs(found) do unfold(one[1]) end
-  for _, one in ipairs(found) do
-    local b, way = one[1], one[2]
-    local a, g = struct.unpack('>I5I5', b.name)
-    if is_dead(b) then drop(b, way) else enlist(b, way, link(way == 'groups' and a or g)) end
-  end
-  for _, one in ipairs(found) do retell_membership(one[1]) end
 end
 
 -- Give the traits of the links that these nodes are on to the parts to which the links belong now.
@@ -76,7 +67,7 @@ local function fold_links(list)
   end
 end
 
-local function block_of(list, flags) -- of nodes that are alone; what `unite` would come to, in one go
+local function block_of(list, flags, gen) -- of nodes that are alone; what `unite` would come to, in one go
   local root = list[1]
   local p, listed, oldest = parts[root.id], {}, root
   for i, n in ipairs(list) do
@@ -91,7 +82,7 @@ local function block_of(list, flags) -- of nodes that are alone; what `unite` wo
     end
     listed[i] = struct.pack('>I5', n.id)
   end
-  p.founder, p.count, p.list, p.flags, p.case, p.fresh = oldest.id, #list, table.concat(listed), flags, number_of, nil
+  p.founder, p.count, p.list, p.flags, p.case, p.gen, p.fresh = oldest.id, #list, table.concat(listed), flags, number_of, gen, nil
   trim(p)
   return p
 end
@@ -103,8 +94,8 @@ local function divide(member, blocks, offs)
   if not root or has(root, DETACHED) then return false end
   root = find(root)
   local root_id = root.id
-  local old, all, found = part(root), {}, {}
-  if old.case ~= number_of then return false end
+  local old, all = part(root), {}
+  if not is_here(old) then return false end
   for i, ids in ipairs(blocks) do
     for j, id in ipairs(ids) do
       ids[j] = node(id)
@@ -119,19 +110,16 @@ local function divide(member, blocks, offs)
   for _, n in ipairs(all) do
     if find(n).id ~= root_id then return false end
   end
-  cancel_sweeps(root)
+  cancel_sweeps(all)
   traits_of(old)
   local hidden, issued = has(old, HIDDEN), old.issued
   if issued then mark_entity(issued, not hidden and old) end
-  for _, n in ipairs(all) do
-    for _, one in ipairs(emptied(list_of(n.id))) do found[#found + 1] = one end
-  end
   for _, n in ipairs(all) do
     n.parent, n.next, n.dirty, parts[n.id] = n.id, n.id, true, alone(n)
   end
   parts[root_id].raw, parts[root_id].traits_raw = old.raw, old.traits_raw
   parts[root_id].traits_dirty = old.traits_raw ~= ''
-  left[root_id] = true
+  left[root_id] = old.case
   local lessened = has(old, LESSENED)
   for _, n in ipairs(offs) do lessened = lessened or has(n, ERASED) end
   if lessened and issued and not hidden then note(issued, 'x', all[1].digest, 0) end
@@ -139,8 +127,9 @@ local function divide(member, blocks, offs)
     raise(n, DETACHED)
     if n.id == root_id then parts[n.id].gone = true else parts[n.id] = nil end
   end
+  local gen = number('divisions')
   for i, list in ipairs(blocks) do
-    local p = block_of(list, hidden and HIDDEN or 0)
+    local p = block_of(list, hidden and HIDDEN or 0, gen)
     local founder = node(p.founder)
     joined[p.root] = true
     if founder.digest == issued then
@@ -157,10 +146,17 @@ local function divide(member, blocks, offs)
     if has(n, DETACHED) then walks[n.id] = true else inside[#inside + 1] = n end
   end
   fold_links(inside)
-  enlist_again(found)
   for _, n in ipairs(all) do
     retell_identifier(n)
     if has(n, FOUNDED) then mark_entity(n.digest, false) end -- an id that ended may lead over one that is elsewhere now
+  end
+  local most = MEMBERSHIP_COST * INLINE
+  for _, list in ipairs(hidden and {} or blocks) do
+    if #list > INLINE then
+      sweep_all(list[1].next, list[1].id)
+    else
+      for _, n in ipairs(list) do most = retell_held(n, most) end
+    end
   end
   return true
 end
@@ -169,10 +165,11 @@ local function unite_all(pairs_of)
   for _, one in ipairs(pairs_of) do
     local a, b = find(node(one[1])), find(node(one[2]))
     if a.id ~= b.id then
-      if part(a).case ~= number_of or part(b).case ~= number_of then return false end
-      local before = { snapshot(a), snapshot(b) }
+      if not is_here(part(a)) or not is_here(part(b)) then return false end
+      local before, listed = { snapshot(a), snapshot(b) }, { [a.id] = part(a).case, [b.id] = part(b).case }
       local root = unite(a, b)
-      left[root.id == a.id and b.id or a.id] = true
+      local other = root.id == a.id and b.id or a.id
+      left[other] = listed[other]
       announce(part(root), before, one[3], false)
     end
   end
@@ -180,7 +177,7 @@ local function unite_all(pairs_of)
 end
 
 local function reveal(p)
-  if p.case ~= number_of or not has(p, HIDDEN) then return end
+  if not is_here(p) or not has(p, HIDDEN) then return end
   lower(p, HIDDEN)
   lower(p, ISSUED)
   p.issued = node(p.founder).digest
@@ -194,13 +191,13 @@ local function refuse(stronger, weaker, link_id, guard)
   local name = struct.pack('>I5I5', stronger, weaker)
   local where = pair_key(name, 'R')
   local p = part(find(node(stronger)))
-  if p.case ~= number_of or has(p, HIDDEN) or redis.call('HEXISTS', where, name) == 1 then return end
+  if not is_here(p) or has(p, HIDDEN) or redis.call('HEXISTS', where, name) == 1 then return end
   mark_entity(p.issued, p)
   note(p.issued, guard, node(weaker).digest, link_id)
   reported[#reported + 1] = { where, name }
 end
 
-local ok, target = true, 0
+local ok, target, is_new, is_last = true, 0, false, true -- target: the case to which parts are released
 if ARGV[1] == 'divide' then
   ok = divide(unpack(named))
 elseif ARGV[1] == 'unite' then
@@ -211,31 +208,53 @@ elseif ARGV[1] == 'refuse' then
   for _, one in ipairs(named) do refuse(unpack(one)) end
 elseif ARGV[1] == 'release' then
   if tonumber(seq) ~= named[1] then return { 'LATER' } end
-  target = named[2] == -1 and number('cases') or named[2]
+  is_new, is_last = named[2] == -1, named[4] == 1
+  target = is_new and number('cases') or named[2]
+  ok = is_new or target == 0 or case_of(target).id == number_of
   for _, id in ipairs(named[3]) do
     local p = part(find(node(id)))
-    if p.case == number_of then
-      p.case, p.dirty = target, true
-      left[p.root] = true
-    end
+    ok = ok and is_here(p)
+    left[p.root] = p.case
+    p.case, p.dirty = target, true
   end
 end
 if not ok then return { 'GONE' } end
 
-flush()
-write_walks()
-for _, name in ipairs(cancelled) do
+-- Drop those inside a case that are empty; gives how many parts the others have.
+local function prune(case)
+  local size = 0
+  for _, inside in ipairs(redis.call('SMEMBERS', BASE .. ':case:' .. case .. ':inside')) do
+    local here = prune(inside)
+    size = size + here
+    if here == 0 then
+      drop_case(BASE .. ':case:' .. inside, inside)
+      redis.call('SREM', BASE .. ':case:' .. case .. ':inside', inside)
+    end
+  end
+  return size + redis.call('SCARD', BASE .. ':case:' .. case .. ':roots')
+end
+
+for _, name in ipairs(cancelled) do -- before others of the same names are written
   redis.call('LREM', BASE .. ':sweepq', 1, name)
   redis.call('HDEL', BASE .. ':sweeps', name)
 end
+flush()
+write_walks()
 for _, one in ipairs(reported) do redis.call('HSET', one[1], one[2], '') end
-for root in pairs(left) do
-  redis.call('SREM', key .. ':roots', root)
+for root, listed in pairs(left) do
+  redis.call('SREM', BASE .. ':case:' .. listed .. ':roots', root)
   if target ~= 0 then redis.call('SADD', BASE .. ':case:' .. target .. ':roots', root) end
 end
 for root in pairs(joined) do redis.call('SADD', key .. ':roots', root) end
 local now, lease = now_ms(), tonumber(ARGV[5])
-if target ~= 0 and named[2] == -1 then redis.call('HSET', BASE .. ':case:' .. target, 'seq', 0, 'epoch', 0) end
+if target ~= 0 and is_last then
+  redis.call('SREM', key .. ':inside', target)
+  redis.call('HDEL', BASE .. ':case:' .. target, 'into')
+  redis.call('HSET', BASE .. ':case:' .. target, 'seq', 0, 'epoch', 0)
+elseif is_new then
+  redis.call('SADD', key .. ':inside', target)
+  redis.call('HSET', BASE .. ':case:' .. target, 'into', number_of)
+end
 if ARGV[1] ~= 'end' then
   redis.call('HSET', key, 'leased', now + lease)
   redis.call('ZADD', DUE, now + lease, ARGV[2])
@@ -243,10 +262,11 @@ elseif tonumber(seq) > named[1] then
   local took = now - tonumber(redis.call('HGET', key, 'started'))
   redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', took, 'leased', 0)
   redis.call('ZADD', DUE, now + PATIENCE * took, ARGV[2])
-elseif redis.call('EXISTS', key .. ':roots') == 0 then
+elseif prune(number_of) == 0 then
   drop_case(key, ARGV[2])
 else
-  redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', now - tonumber(redis.call('HGET', key, 'started')), 'leased', 0)
+  local more = prune(number_of) - redis.call('SCARD', key .. ':roots')
+  redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', now - tonumber(redis.call('HGET', key, 'started')), 'leased', 0, 'more', more)
   redis.call('ZREM', DUE, ARGV[2])
 end
 return { 'OK', target }

@@ -1,6 +1,6 @@
 -- Go on with the oldest sweep: mark the identifiers and memberships of a part whose id changed.
 --
--- KEYS[1]  the space's base key        ARGV[1]  most identifiers and memberships to visit
+-- KEYS[1]  the space's base key        ARGV[1]  most identifiers, links and memberships to visit
 -- REPLY    {'OK', sweeps that remain} | {'LOST'}
 --
 -- Cost     O(visits), bounded by the argument
@@ -12,38 +12,24 @@ buckets, shards = tonumber(buckets), tonumber(shards)
 
 local name = redis.call('LINDEX', BASE .. ':sweepq', 0)
 if not name then return { 'OK', 0 } end
-local at, stop, phase, cursor, again = struct.unpack('>I5I5Bc10B', redis.call('HGET', BASE .. ':sweeps', name))
+local at, stop, where, way, cursor, again = struct.unpack(SWEEP, redis.call('HGET', BASE .. ':sweeps', name))
 
-local done = false
-for _ = 1, tonumber(ARGV[1]) do
-  local n = node(at)
-  if phase == 0 then
+local place, left, done = { at = where, way = way, cursor = cursor }, tonumber(ARGV[1]), false
+while left > 0 and not done do
+  local n, over = node(at), false
+  if place.way == 3 then
     retell_identifier(n)
-    phase, cursor = 1, list_of(at).groups
-  elseif phase == 1 and cursor ~= NOTHING then
-    local b = belonging(cursor)
-    retell_membership(b)
-    cursor = b.next_a
-  elseif phase == 1 then
-    phase, cursor = 2, list_of(at).members
-  elseif cursor ~= NOTHING then
-    local b = belonging(cursor)
-    retell_membership(b)
-    cursor = b.next_g
-  else
-    at, phase = n.next, 0
-    if string.byte(name, 6) == 1 then -- of this node alone
-      if again == 0 then
-        done = true
-        break
-      end
-      at, again = n.id, 0
-    elseif at == stop then
-      if again == 0 then
-        done = true
-        break
-      end
-      stop, again = node(at).next, 0
+    left = left - 1
+    place.at, place.way = has(n, HOLDS) and n.head or 0, 0
+  end
+  left, over = retell_links(n, place, left)
+  if over then
+    at, place = n.next, { at = 0, way = 3, cursor = NOTHING }
+    local alone = string.byte(name, 6) == 1 -- of this node alone
+    if alone or at == stop then
+      done = again == 0
+      if alone then at = n.id else stop = node(at).next end
+      again = 0
     end
   end
 end
@@ -53,6 +39,6 @@ if done then
   redis.call('LPOP', BASE .. ':sweepq')
   redis.call('HDEL', BASE .. ':sweeps', name)
 else
-  redis.call('HSET', BASE .. ':sweeps', name, struct.pack('>I5I5Bc10B', at, stop, phase, cursor, again))
+  redis.call('HSET', BASE .. ':sweeps', name, struct.pack(SWEEP, at, stop, place.at, place.way, place.cursor, again))
 end
 return { 'OK', redis.call('LLEN', BASE .. ':sweepq') }

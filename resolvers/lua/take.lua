@@ -107,7 +107,7 @@ local function row_of(key, told, noted)
   local old, traits, had = {}, '', 0
   if told ~= '' then
     local was = cmsgpack.unpack(told)
-    local types, at = select(9, struct.unpack(PART, was[1]))
+    local types, at = select(10, struct.unpack(PART, was[1]))
     old, traits = nodes_in(string.sub(was[1], at + types * 6)), was[2]
     had = was[3] and 2 or 1
   end

@@ -1,7 +1,7 @@
 -- Go on with the oldest walk: over the links of an identifier that connects nothing any more, or connects again, or was erased; or with the
 -- oldest refresh: over those of an identifier of which an erasure took links.
 --
--- KEYS[1]  the space's base key        ARGV[1]  most links to visit        ARGV[2]  guards, as for `apply`
+-- KEYS[1]  the space's base key        ARGV[1]  most links and memberships to visit        ARGV[2]  guards, as for `apply`
 -- REPLY    {'OK', walks and refreshes that remain} | {'LOST'}
 --
 -- Cost     O(links and their identifiers); for each hub met, whom it met
@@ -25,7 +25,7 @@ local function weight(l) return 1 + math.floor(#l.members / 8) end -- links of m
 
 local function later(...) deletions[#deletions + 1] = { ... } end
 
--- Take a link of an erased identifier away: what it said is folded out of everything that it said something of.
+-- Take a link of an erased identifier away: what it said is folded out of everything that it said something of. Its memberships are visited next.
 local function take_away(l)
   local digests = {}
   for i, m in ipairs(l.members) do
@@ -42,7 +42,6 @@ local function take_away(l)
   local name = link_name(digests)
   if redis.call('HGET', bucket('l', name), name) == struct.pack('>I5', l.id) then later('HDEL', bucket('l', name), name) end
   later('UNLINK', BASE .. ':o:' .. l.id)
-  for _, one in ipairs(emptied(orphans_of(l.id))) do drop(one[1], one[2]) end
   l.first, l.last, l.source, l.event_id, l.traits, l.dead, l.dirty = 0, 0, '', '', {}, true, true
 end
 
@@ -146,7 +145,6 @@ local function visit(l)
       list[#list + 1] = part(find(other))
     end
   end
-  adopt(l)
   if off(n) then
     if on[1] then -- the link may have been of this one's part until now
       local p = part(find(on[1]))
@@ -174,19 +172,30 @@ if refreshed then
   end)
 end
 
-local at, visited = tonumber(redis.call('HGET', BASE .. ':walks', id)), 0
-if at == 0 then at = n.head end
-while at ~= 0 and visited < most do
-  local l = link(at)
-  visit(l)
-  visited = visited + weight(l)
-  at = next_of(l, n)
+local function visit_membership(b)
+  retell_membership(b)
+  local a, k = struct.unpack('>I5I5', b.name)
+  if b.latest and (link(a).dead or link(k).dead) then b.latest, b.active, b.ended, b.dirty = false, false, 1, true end
 end
 
-if at == 0 and has(n, ERASED) and has(n, DETACHED) then scrub() end
+local place, visited = {}, 0
+place.at, place.way, place.cursor = struct.unpack(WALK, redis.call('HGET', BASE .. ':walks', id))
+if place.at == 0 then place.at = n.head end
+while place.at ~= 0 and visited < most do
+  local l = link(place.at)
+  if place.way == 0 then
+    visit(l)
+    visited = visited + weight(l)
+  end
+  local count, over = go_over(place, math.max(1, most - visited), visit_membership)
+  visited = visited + count
+  if over then place.at = next_of(l, n) end
+end
+
+if place.at == 0 and has(n, ERASED) and has(n, DETACHED) then scrub() end
 return finish(function()
-  if at ~= 0 then
-    redis.call('HSET', BASE .. ':walks', id, at)
+  if place.at ~= 0 then
+    redis.call('HSET', BASE .. ':walks', id, struct.pack(WALK, place.at, place.way, place.cursor))
   else
     redis.call('LPOP', BASE .. ':walkq')
     redis.call('HDEL', BASE .. ':walks', id)

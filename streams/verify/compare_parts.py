@@ -70,7 +70,7 @@ def _cases(sides: Sides, roots: dict[int, int]) -> Iterator[Difference]:
         if link.dead:
             continue
         parts = {roots[node] for node, _ in link.members if node in roots}
-        cases = {dump.parts[root].case for root in parts if root in dump.parts}
+        cases = {dump.case(dump.parts[root].case) for root in parts if root in dump.parts}
         if len(parts) > 1 and (len(cases) > 1 or 0 in cases):
             name = " + ".join(sides.name(node) for node, _ in link.members[:3])
             yield Difference("redis.case", name, f"the {len(parts)} parts that it joins are in cases {sorted(cases)}")

@@ -54,11 +54,11 @@ class Dump:
     link_of: dict[bytes, int] = field(default_factory=dict)
     pairs: dict[tuple[int, int], Pair] = field(default_factory=dict)
     heads: dict[int, ListHeads] = field(default_factory=dict)
-    orphans: dict[int, ListHeads] = field(default_factory=dict)
     folds: dict[tuple[bytes, bytes], Fold] = field(default_factory=dict)
     together: dict[int, set[int]] = field(default_factory=dict)
     states: dict[int, set[tuple[str, Moment, int, str]]] = field(default_factory=dict)
     cases: dict[int, set[int]] = field(default_factory=dict)
+    case_into: dict[int, int] = field(default_factory=dict)
     rounds: dict[int, int] = field(default_factory=dict)
     corrections: dict[bytes, tuple[int, bytes, bool]] = field(default_factory=dict)
     said: dict[bytes, int] = field(default_factory=dict)
@@ -73,6 +73,12 @@ class Dump:
     def sweeps(self) -> int:
         """Count what is still to be swept."""
         return self.outbox.get("sweepq", 0)
+
+    def case(self, number: int) -> int:
+        """Give the case that a case has gone into, or itself."""
+        while (into := self.case_into.get(number)) is not None:
+            number = into
+        return number
 
     def read(self, kind: str, page: str, content: Any) -> None:  # noqa: ANN401 - a hash, a set or a sorted set
         """Take a key in: `nexus:{space}:<kind>:<page>` with all that is under it."""
@@ -153,10 +159,12 @@ def _rounds(dump: Dump, shard: str, content: dict[bytes, bytes]) -> None:
         dump.outbox["rounds in flight"] = dump.outbox.get("rounds in flight", 0) + 1
 
 
-def _cases(dump: Dump, page: str, content: Any) -> None:  # noqa: ANN401 - a hash of numbers, or a set of roots
+def _cases(dump: Dump, page: str, content: Any) -> None:  # noqa: ANN401 - a hash of numbers, or a set of roots or of cases
     case, _, what = page.partition(":")
     if what == "roots":
         dump.cases[int(case)] = {int(root) for root in content}
+    elif not what and b"into" in content:
+        dump.case_into[int(case)] = int(content[b"into"])
 
 
 def _forbidden(dump: Dump, page: str, content: Iterable[bytes]) -> None:
@@ -191,7 +199,6 @@ _READERS: dict[str, Reader] = {
     "t": _paged("traits", parse_traits),
     "k": _paged("links", parse_link),
     "q": _paged("heads", parse_heads),
-    "Q": _paged("orphans", parse_heads),
     "h": _together,
     "H": _together_large,
     "o": _states,

@@ -79,7 +79,7 @@ class LinkRecord(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Sightings of a membership between two links, its place in the lists of two nodes, and the founders it was told under.
+    """Sightings of a membership between two links, its place in the lists of both, and the founders it was told under.
 
     One of a link that was erased has no latest any more.
     """
@@ -90,25 +90,22 @@ class Pair(NamedTuple):
     next_group: PairName
     next_member: PairName
     told: tuple[bytes, bytes]
-    member: int
-    group: int
 
 
 class Fold(NamedTuple):
-    """What the memberships topic says of two entities."""
+    """What the memberships topic says of two entities, and how many pairs are told as this."""
 
     latest: Fact
     ended: bool
     active: Fact | None
+    pairs: int
 
 
 class ListHeads(NamedTuple):
-    """Where a node's lists of memberships begin, and how long they are."""
+    """Where a link's lists of memberships begin: of those to which it belongs, and of those who belong to it."""
 
     groups: PairName
-    group_count: int
     members: PairName
-    member_count: int
 
 
 def numbers(packed: bytes) -> list[int]:
@@ -133,11 +130,11 @@ def parse_node(packed: bytes) -> Node:
 
 
 def parse_part(packed: bytes) -> Part:
-    """Read a record of `p`: 51 bytes, 6 for each identifier type, 5 for each identifier listed."""
+    """Read a record of `p`: 56 bytes, 6 for each identifier type, 5 for each identifier listed."""
     founder, first, last, size = _cut(packed, 5, 7, 4, 5)
-    case, flags, types = _cut(packed[44:], 5, 1, 1)
-    counts = {packed[at]: numbers(packed[at + 1 : at + 6])[0] for at in range(51, 51 + 6 * types, 6)}
-    return Part(founder, first - YEAR_ONE, last - YEAR_ONE_HOURS, size, counts, numbers(packed[51 + 6 * types :]), case, flags)
+    case, flags, _, types = _cut(packed[44:], 5, 1, 5, 1)
+    counts = {packed[at]: numbers(packed[at + 1 : at + 6])[0] for at in range(56, 56 + 6 * types, 6)}
+    return Part(founder, first - YEAR_ONE, last - YEAR_ONE_HOURS, size, counts, numbers(packed[56 + 6 * types :]), case, flags)
 
 
 def parse_link(packed: bytes) -> LinkRecord:
@@ -164,9 +161,9 @@ def parse_traits(packed: bytes) -> dict[str, Fact]:
 
 def parse_pair(packed: bytes) -> Pair:
     """Read a record of `m`."""
-    latest, ended, active, next_group, next_member, person, group, a, g = _unpacked(packed)
+    latest, ended, active, next_group, next_member, person, group, _ = _unpacked(packed)
     following = pair_name(next_group), pair_name(next_member)
-    return Pair(_fact(latest) if latest else None, ended == 1, _fact(active) if active else None, *following, (person, group), a, g)
+    return Pair(_fact(latest) if latest else None, ended == 1, _fact(active) if active else None, *following, (person, group))
 
 
 def pair_name(packed: bytes) -> PairName:
@@ -188,14 +185,13 @@ def parse_erasure(packed: bytes) -> tuple[int, bytes]:
 
 def parse_fold(packed: bytes) -> Fold:
     """Read a record of `r`."""
-    latest, ended, active = _unpacked(packed)
-    return Fold(_fact(latest), ended == 1, _fact(active) if active else None)
+    latest, ended, active, pairs, _ = _unpacked(packed)
+    return Fold(_fact(latest), ended == 1, _fact(active) if active else None, pairs)
 
 
 def parse_heads(packed: bytes) -> ListHeads:
     """Read a record of `q`."""
-    (group_count,), (member_count,) = _cut(packed[10:], 4), _cut(packed[24:], 4)
-    return ListHeads(pair_name(packed[:10]), group_count, pair_name(packed[14:24]), member_count)
+    return ListHeads(pair_name(packed[:10]), pair_name(packed[10:]))
 
 
 def parse_state(packed: bytes) -> tuple[str, Moment, int, str]:

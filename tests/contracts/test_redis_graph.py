@@ -10,6 +10,7 @@ import msgpack
 import pytest
 from redis.asyncio import Redis
 
+from resolvers.correction import Kind
 from resolvers.errors import PositionGap, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.instant import read_instant
 from resolvers.port import Waiting
@@ -17,7 +18,9 @@ from resolvers.redis_graph import RedisResolver
 from resolvers.redis_rows import BIAS_MS
 from resolvers.rules import Rules
 from resolvers.scripts import _PRELUDES, Bounds, source_of
+from streams.events import Membership
 from streams.settings import EntitySettings, IdentifierSettings
+from tests.contracts.test_resolver_corrections import say
 from tests.histories import ENTITIES, KEY, RULES, apply, at, batch, documents, event, group, person, written
 from tests.telling import Topics, drain, take_round
 
@@ -250,3 +253,26 @@ async def test_a_recovery_waits_for_open_cases_but_not_for_ever(redis_url: str, 
     finally:
         await resolver.drop()
         await resolver.close()
+
+
+async def test_taking_a_large_group_away_marks_its_memberships_piece_by_piece(graph: RedisResolver) -> None:
+    count, limit, topics = 600, 100, Topics()
+    members = [
+        event(f"e{n}", "9:00", person(f"user_id:u{n}"), group("domain:acme.example"), memberships=[Membership(0, 1)]) for n in range(count)
+    ]
+    await apply(graph, *members)
+    await drain(graph, topics, 2, 1_000)
+    for holds in (True, False):
+        await say(graph, Kind.BLOCK, "domain:acme.example", entity="group", holds=holds, at=2 - holds)
+        most, before = 0, (await graph.backlog()).dirty
+        while (left := await graph.backlog()).sweeps or left.cases:
+            await graph.settle()
+            settled = (await graph.backlog()).dirty
+            await graph.sweep(limit)
+            after = (await graph.backlog()).dirty
+            most = max(most, settled - before, after - settled)
+            before = after
+        assert before >= count
+        assert most <= 2 * limit, "one call marked more than it may"
+        assert len([key for (topic, key) in await documents(graph) if topic == "memberships"]) == (0 if holds else count)
+        await drain(graph, topics, 2, 1_000)

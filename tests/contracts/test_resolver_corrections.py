@@ -14,17 +14,19 @@ from tests.histories import KEY, RULES, apply, documents, event, person
 from tests.telling import Topics, check_told, drain, publish
 
 
-def usable(named: str) -> Usable:
+def usable(named: str, entity: str = "person") -> Usable:
     kind, value = named.split(":")
-    found = RULES.usable("person", kind, value)
+    found = RULES.usable(entity, kind, value)
     assert found is not None
     return found
 
 
-async def say(resolver: Resolver, kind: Kind, *named: str, holds: bool = True, at: int = 1, command_id: str = "c") -> None:
+async def say(
+    resolver: Resolver, kind: Kind, *named: str, entity: str = "person", holds: bool = True, at: int = 1, command_id: str = "c"
+) -> None:
     """Send one correction."""
     position = await resolver.position("commands", 0)
-    correction = Correction(command_id, kind, holds, tuple(map(usable, named)), at)
+    correction = Correction(command_id, kind, holds, tuple(usable(one, entity) for one in named), at)
     await resolver.correct(CorrectionBatch("commands", 0, position.offset, Position(position.offset + 1, 1), (correction,)))
 
 

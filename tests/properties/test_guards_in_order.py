@@ -115,7 +115,14 @@ covered = st.lists(named | groups, min_size=1, max_size=3, unique=True).map(tupl
 cutoffs = st.integers(0, 15).map(lambda n: START_MS + n * STEP_MS // 2)
 erasures = st.builds(Erased, st.integers(0, 9), covered, cutoffs)
 guards = st.tuples(st.sampled_from([1, 2, None]), st.integers(1, 3), st.sampled_from([2, 4, 1_000]))
-bounds = st.builds(Bounds, inline=st.sampled_from([1, 2, 64]), listed=st.sampled_from([1, 3, 1_000]), patience=st.just(0))
+bounds = st.builds(
+    Bounds,
+    inline=st.sampled_from([1, 2, 64]),
+    listed=st.sampled_from([1, 3, 1_000]),
+    steps=st.sampled_from([1, 2, 50]),
+    moved=st.sampled_from([0, 1, 50]),
+    patience=st.just(0),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from streams.verify.usable import founding_digest, link_digest
 
 SHARDS = 2
 NOBODY = b"\0" * 16
-NOWHERE = ListHeads((0, 0), 0, (0, 0), 0)
+NOWHERE = ListHeads((0, 0), (0, 0))
 
 
 def right_dump(expected: Expected) -> Dump:
@@ -63,17 +63,20 @@ def _put_links(expected: Expected, dump: Dump) -> dict[int, int]:
 
 def _put_memberships(expected: Expected, dump: Dump) -> None:
     numbered = {identifiers: number for number, identifiers in enumerate(expected.links, start=1)}
+    pairs: Counter[tuple[bytes, bytes]] = Counter()
     for (member, group), one in expected.belongings.items():
-        a, g = member[0] + 1, group[0] + 1
         name = (numbered[member], numbered[group])
-        groups, members = dump.heads.get(a, NOWHERE), dump.heads.get(g, NOWHERE)
+        groups, members = dump.heads.get(name[0], NOWHERE), dump.heads.get(name[1], NOWHERE)
         told = [expected.identifiers[expected.owner(one)].digest for one in (member, group)]
-        dump.pairs[name] = Pair(*_sightings(one), groups.groups, members.members, (told[0], told[1]), a, g)
-        dump.heads[a] = groups._replace(groups=name, group_count=groups.group_count + 1)
-        members = dump.heads.get(g, NOWHERE)
-        dump.heads[g] = members._replace(members=name, member_count=members.member_count + 1)
+        dump.pairs[name] = Pair(*_sightings(one), groups.groups, members.members, (told[0], told[1]))
+        pairs[told[0], told[1]] += 1
+        dump.heads[name[0]] = groups._replace(groups=name)
+        dump.heads[name[1]] = dump.heads.get(name[1], NOWHERE)._replace(members=name)
+        for node in (*member, *group):
+            dump.nodes[node + 1] = dump.nodes[node + 1]._replace(flags=512)
     for (person, company), one in expected.memberships.items():
-        dump.folds[expected.identifiers[person].digest, expected.identifiers[company].digest] = Fold(*_sightings(one))
+        place = expected.identifiers[person].digest, expected.identifiers[company].digest
+        dump.folds[place] = Fold(*_sightings(one), pairs[place])
 
 
 def _sightings(one: Belonging) -> tuple[Fact, bool, Fact | None]:

@@ -143,9 +143,18 @@ def lost_belonging(spoilt: Spoilt) -> None:
     spoilt.dump.pairs.popitem()
 
 
-def membership_in_the_lists_of_another(spoilt: Spoilt) -> None:
-    name, pair = spoilt.dump.pairs.popitem()
-    spoilt.dump.pairs[name] = pair._replace(member=spoilt.node(OLD))
+def membership_that_its_link_does_not_list(spoilt: Spoilt) -> None:
+    link, heads = spoilt.dump.heads.popitem()
+    spoilt.dump.heads[link] = heads._replace(groups=(0, 0), members=(0, 0))
+
+
+def memberships_of_an_identifier_that_is_not_marked(spoilt: Spoilt) -> None:
+    spoilt.change_node(COMPANY, flags=0)
+
+
+def miscounted_membership(spoilt: Spoilt) -> None:
+    place, fold = spoilt.dump.folds.popitem()
+    spoilt.dump.folds[place] = fold._replace(pairs=fold.pairs + 1)
 
 
 def off_though_it_connects(spoilt: Spoilt) -> None:
@@ -219,7 +228,9 @@ CASES: dict[Callable[[Spoilt], None], str] = {
     lost_part: "redis.part.missing",
     ghost_part: "redis.part.ghost",
     lost_belonging: "redis.belonging.missing",
-    membership_in_the_lists_of_another: "redis.belonging.place",
+    membership_that_its_link_does_not_list: "redis.belonging.list",
+    memberships_of_an_identifier_that_is_not_marked: "redis.belonging.flag",
+    miscounted_membership: "redis.membership.pairs",
     off_though_it_connects: "redis.identifier.connects",
     in_a_case_that_does_not_list_it: "redis.case",
     hidden_still: "redis.part.unsettled",
@@ -270,7 +281,7 @@ def test_a_position_lies_after_the_last_record_and_not_after_the_end() -> None:
 
 
 def test_a_space_made_with_other_settings_is_named() -> None:
-    meta = {"format": "3", "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
+    meta = {"format": "4", "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
     assert list(compare_frame(Dump(meta=meta), Settings(), {})) == []
     other = Settings(identity_key="another key", partitions=3)
     assert [one.subject for one in compare_frame(Dump(meta=meta), other, {})] == ["shards", "identity_key"]

@@ -22,20 +22,20 @@ def packed(value: object) -> bytes:
     return bytes(msgpack.packb(value, use_bin_type=False))
 
 
-def test_a_node_is_54_bytes() -> None:
-    raw = number(1) + number(2) + LATER + HOUR + number(3) + number(4) + number(5) + b"\x06" + DIGEST + b"\x05"
+def test_a_node_is_55_bytes() -> None:
+    raw = number(1) + number(2) + LATER + HOUR + number(3) + number(4) + number(5) + b"\x06" + DIGEST + b"\x00\x05"
     dump = Dump()
     dump.read("n", "2", {b"\x07": raw})
-    assert len(raw) == 54
+    assert len(raw) == 55
     assert dump.nodes == {2 * 128 + 7: Node(1, 2, AT, AT // 3_600_000, 3, 4, 5, 6, DIGEST, 5)}
 
 
-def test_a_part_is_51_bytes_with_6_per_type_and_5_per_listed_identifier() -> None:
+def test_a_part_is_56_bytes_with_6_per_type_and_5_per_listed_identifier() -> None:
     raw = number(1) + LATER + HOUR + number(3) + bytes(7) + bytes(16) + number(12) + b"\x01"
-    raw += b"\x02" + b"\x01" + number(2) + b"\x04" + number(1)
+    raw += number(3) + b"\x02" + b"\x01" + number(2) + b"\x04" + number(1)
     dump = Dump()
     dump.read("p", "0", {b"\x01": raw + number(1) + number(8) + number(9)})
-    assert len(raw) == 51 + 2 * 6
+    assert len(raw) == 56 + 2 * 6
     assert dump.parts == {1: Part(1, AT, AT // 3_600_000, 3, {1: 2, 4: 1}, [1, 8, 9], 12, 1)}
 
 
@@ -53,12 +53,12 @@ def test_memberships_are_facts_with_their_place_in_two_lists() -> None:
     dump = Dump()
     dump.read("meta", "", {b"buckets": b"16"})
     following = number(7) + number(9)
-    dump.read("m", str((7 * 31 + 8) % 16), {number(7) + number(8): packed([FACT, 1, False, following, bytes(10), DIGEST, DIGEST, 1, 2])})
-    dump.read("q", "0", {b"\x01": number(7) + number(8) + b"\0\0\0\x02" + bytes(10) + b"\0\0\0\0"})
-    dump.read("r", "7", {DIGEST + DIGEST: packed([FACT, 0, FACT])})
-    assert dump.pairs == {(7, 8): Pair(ANN, True, None, (7, 9), (0, 0), (DIGEST, DIGEST), 1, 2)}  # noqa: FBT003 - as it is packed
-    assert dump.heads == {1: ListHeads((7, 8), 2, (0, 0), 0)}
-    assert dump.folds == {(DIGEST, DIGEST): Fold(ANN, ended=False, active=ANN)}
+    dump.read("m", str((7 * 31 + 8) % 16), {number(7) + number(8): packed([FACT, 1, False, following, bytes(10), DIGEST, DIGEST, 4])})
+    dump.read("q", "0", {b"\x01": number(7) + number(8) + bytes(10)})
+    dump.read("r", "7", {DIGEST + DIGEST: packed([FACT, 0, FACT, 2, 4])})
+    assert dump.pairs == {(7, 8): Pair(ANN, True, None, (7, 9), (0, 0), (DIGEST, DIGEST))}  # noqa: FBT003 - as it is packed
+    assert dump.heads == {1: ListHeads((7, 8), (0, 0))}
+    assert dump.folds == {(DIGEST, DIGEST): Fold(ANN, ended=False, active=ANN, pairs=2)}
     assert dump.misplaced == []
 
 
@@ -86,6 +86,8 @@ def test_states_positions_and_the_outbox_are_read() -> None:
     assert dump.states == {5: {("plan", (AT, "crm", "e1"), 0, "free")}}
     assert dump.positions == {"events/3": 12}
     dump.read("case", "4", {b"seq": b"1"})
+    dump.read("case", "5", {b"into": b"4"})
     dump.read("case", "4:roots", {b"7", b"9"})
+    assert (dump.case(5), dump.case(4)) == (4, 4)
     assert dump.cases == {4: {7, 9}}
     assert (dump.outbox, dump.rounds) == ({"dirty": 3, "rounds in flight": 1}, {1: 8})
