@@ -14,20 +14,21 @@ from resolvers.entity import (
     merged_document,
     split_document,
 )
-from resolvers.port import OutputRecord
+from resolvers.port import OutputRecord, Remembered
 from resolvers.redis_rows import Rows, entity_type_of, read_membership
 from resolvers.timeline import changes, ended, ending, joinings, membership_changes, partings, refusal, timeline_record, untold
+from resolvers.told_states import pack_states
 
 GOES_ON = 2
 """Said of an entity that was told in the round before, but for some of its merges."""
 
 
-def compose(rows: Rows, taken: Iterable[list[Any]]) -> Iterator[OutputRecord]:
-    """Write the documents of the keys that a round took, and the timeline of what changed."""
+def compose(rows: Rows, taken: Iterable[list[Any]], remembered: list[Remembered]) -> Iterator[OutputRecord]:
+    """Write the documents of the keys that a round took, and the timeline of what changed; adds what must be remembered of states."""
     for row in taken:
         match row[0]:
             case b"e":
-                yield from _entity(rows, row)
+                yield from _entity(rows, row, remembered)
             case b"i":
                 seen = rows.identifier(row[3])
                 yield OutputRecord("identifiers", str(seen.identifier), identifier_document(seen, rows.entity_id(row[1], row[2])))
@@ -39,8 +40,9 @@ def compose(rows: Rows, taken: Iterable[list[Any]]) -> Iterator[OutputRecord]:
                 yield from _membership(rows, row)
 
 
-def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
+def _entity(rows: Rows, taken: list[Any], remembered: list[Remembered]) -> Iterator[OutputRecord]:
     _, digest, had, traits, notes, row = taken
+    told_states, lapses = b"", 0
     match row[0]:
         case b"living":
             view = rows.entity(digest, row)
@@ -50,6 +52,7 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
             parted = partings(view, [merge.absorbed_id for merge in rows.merges(notes, b"/")])
             erased = bool(row[8]) or any(note[0] == b"x" for note in notes)
             told = [*parted, *changes(old, view, merges if had == GOES_ON else untold(old, merges), erased=erased)]
+            told_states, lapses = pack_states(view), view.lapses or 0
             told += [
                 refusal(guard, merge.event, merge.identifiers) for sign, guard in _GUARDS.items() for merge in rows.merges(notes, sign)
             ]
@@ -72,6 +75,8 @@ def _entity(rows: Rows, taken: list[Any]) -> Iterator[OutputRecord]:
             told = [*joinings(rows.merges(notes, b"+")), ended(document)]
         case _:
             return
+    if told_states or lapses or row[0] != b"living" or row[9]:
+        remembered.append((digest, told_states, lapses))
     yield OutputRecord("entities", entity_id, document)
     for change in told:
         yield OutputRecord("timeline", entity_id, timeline_record(entity_id, entity_type, change))

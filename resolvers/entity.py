@@ -44,8 +44,34 @@ class SeenIdentifier:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """From this time on, in ms, a state has a value, None for none; and the event that brought it."""
+
+    since: int
+    value: str | None
+    source: str = ""
+    event_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An observation of a state whose value is not allowed."""
+
+    occurred_at: int
+    source: str
+    event_id: str
+    index: int
+    state: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class EntityView:
-    """A living entity as a store knows it. `identifiers` are the oldest ones by (first, digest), `count` is of all."""
+    """A living entity as a store knows it. `identifiers` are the oldest ones by (first, digest), `count` is of all.
+
+    `states` are the histories of its states, of which only the last points are known if it is not `whole`; `lapses` is when the next
+    value lapses, in ms.
+    """
 
     entity_id: str
     entity_type: str
@@ -54,6 +80,10 @@ class EntityView:
     identifiers: tuple[SeenIdentifier, ...]
     count: int
     traits: Mapping[str, Fact] = field(default_factory=dict)
+    states: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
+    refused: tuple[Refusal, ...] = ()
+    whole: bool = True
+    lapses: int | None = None
 
     @property
     def founder(self) -> SeenIdentifier:
@@ -84,9 +114,13 @@ def entity_document(view: EntityView) -> dict[str, Any]:
         "identifiers": [_listed(seen) for seen in view.identifiers],
         "identifier_count": view.count,
         "traits": {name: msgspec.json.decode(view.traits[name].value) for name in sorted(view.traits.keys() - left_out)},
-        "states": {},
+        "states": {name: _present(history[-1]) for name, history in view.states.items() if history[-1].value is not None},
     }
     return document | ({"traits_left_out": len(left_out)} if left_out else {})
+
+
+def _present(point: Point) -> dict[str, Any]:
+    return {"value": point.value, "since": write_instant(point.since)}
 
 
 def traits_left_out(traits: Mapping[str, Fact]) -> set[str]:

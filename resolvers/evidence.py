@@ -24,6 +24,7 @@ class ParticipantLike(Protocol):
     """One entity's part in an event."""
 
     entity: str
+    role: str
 
     @property
     def identifiers(self) -> Sequence[IdentifierLike]: ...
@@ -74,13 +75,14 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
         occurred_at = read_instant(event.occurred_at)
     except ValueError as error:
         raise Rejected(f"occurred_at {event.occurred_at!r} is not an RFC 3339 time: {error}") from error
+    said = rules.states.of_event(event)
     sightings: list[Sighting] = []
     places: dict[int, int] = {}
     for index, participant in enumerate(event.participants):
         check_bounds(index, participant)
         if usable := _usable(rules, participant):
             places[index] = len(sightings)
-            sightings.append(Sighting(index, participant.entity, usable, _traits(participant), tuple(sorted(participant.states.items()))))
+            sightings.append(Sighting(index, participant.entity, usable, _traits(participant), _states(rules, participant, said)))
     memberships = tuple(
         MembershipSighting(places[one.member], places[one.group], one.role or None, one.ended)
         for one in event.memberships
@@ -128,6 +130,13 @@ def _usable(rules: Rules, participant: ParticipantLike) -> tuple[Usable, ...]:
     if len(found) < 2:
         return tuple(found.values())
     return tuple(sorted(found.values(), key=lambda usable: (usable.priority, usable.digest)))
+
+
+def _states(rules: Rules, participant: ParticipantLike, said: Sequence[tuple[str, str | None, str, str]]) -> tuple[tuple[str, str], ...]:
+    """Give what is observed of a participant's states: by what it carries, and by what was said of the event."""
+    found = set(rules.states.of_participant(participant.entity, participant.states))
+    found |= {(state, value) for entity, role, state, value in said if entity == participant.entity and role in {None, participant.role}}
+    return tuple(sorted(found))
 
 
 def _traits(participant: ParticipantLike) -> tuple[tuple[str, bytes], ...]:

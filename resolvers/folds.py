@@ -5,23 +5,21 @@ Invariant: every fold is a function of the set of evidence. Neighbours: `memory`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from resolvers.division import Refused
 from resolvers.edge import Together
-from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
+from resolvers.entity import EntityView, Fact, MembershipView, Refusal, SeenIdentifier
 from resolvers.identifier import entity_id
 from resolvers.instant import hour_of
 from resolvers.parts import NO_CORRECTIONS, Corrections, Parts, parts_of
 from resolvers.rules import Rules
 from resolvers.sighting import Sighting, Usable
+from resolvers.states import Observation, histories, next_lapse, refused
 
 Whose = TypeVar("Whose")
-
-Observation = tuple[str, int, str, str, int, str]
-"""A state seen: (state, event time, source, event id, participant, value)."""
 
 
 @dataclass(slots=True)
@@ -67,9 +65,14 @@ Memberships = Mapping[tuple[bytes, bytes], set[tuple[Fact, bool]]]
 
 
 def world_of(
-    rules: Rules, links: dict[bytes, Link], memberships: Memberships, listed: int, corrections: Corrections = NO_CORRECTIONS
+    rules: Rules,
+    links: dict[bytes, Link],
+    memberships: Memberships,
+    listed: int,
+    now: int,
+    corrections: Corrections = NO_CORRECTIONS,
 ) -> World:
-    """Compute who is who: the parts of each entity type under its guards, each with the links of its own."""
+    """Compute who is who: the parts of each entity type under its guards, each with the links of its own. `now` is the present in ms."""
     seen = identifiers_of(links)
     found = [_parts(rules, entity_type, links, corrections) for entity_type in sorted({one.identifier.entity_type for one in seen})]
     parts = [part for one in found for part in one.parts]
@@ -82,15 +85,15 @@ def world_of(
     for one in seen:
         if one.digest in part_of:
             members[part_of[one.digest]].append(one)
-    views = [entity_of(rules, identifiers, mine, listed) for identifiers, mine in zip(members, links_of, strict=True)]
+    views = [entity_of(rules, identifiers, mine, listed, now) for identifiers, mine in zip(members, links_of, strict=True)]
     owner = {digest: views[at].entity_id for digest, at in part_of.items()}
     successors: dict[bytes, list[str]] = {one.digest: [] for one in seen if one.digest not in owner}
     for link in links.values():
         for usable in link.identifiers:
             if usable.digest in successors and (name := of_centre(link, owner)) is not None:
                 successors[usable.digest].append(name)
-    refused = [one for each in found for one in each.refused]
-    return World({view.entity_id: view for view in views}, owner, _memberships(links, owner, memberships), successors, refused)
+    kept_apart = [one for each in found for one in each.refused]
+    return World({view.entity_id: view for view in views}, owner, _memberships(links, owner, memberships), successors, kept_apart)
 
 
 def _parts(rules: Rules, entity_type: str, links: dict[bytes, Link], corrections: Corrections) -> Parts:
@@ -129,8 +132,8 @@ def id_of(rules: Rules, entity_type: str, founder: bytes) -> str:
     return entity_id(rules.prefix(entity_type), founder)
 
 
-def entity_of(rules: Rules, identifiers: list[SeenIdentifier], links: list[Link], listed: int) -> EntityView:
-    """Fold a part's identifiers, the oldest first, and the links of its own into its entity: founder, times, traits."""
+def entity_of(rules: Rules, identifiers: list[SeenIdentifier], links: list[Link], listed: int, now: int) -> EntityView:
+    """Fold a part's identifiers, the oldest first, and the links of its own into its entity: founder, times, traits, states."""
     traits: dict[str, Fact] = {}
     for link in links:
         for name, fact in link.traits.items():
@@ -139,7 +142,20 @@ def entity_of(rules: Rules, identifiers: list[SeenIdentifier], links: list[Link]
     entity_type = founder.identifier.entity_type
     name = id_of(rules, entity_type, founder.digest)
     last = max(one.last_hour for one in identifiers)
-    return EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
+    view = EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
+    return with_states(view, rules, {one for link in links for one in link.states}, now)
+
+
+def with_states(view: EntityView, rules: Rules, observations: Collection[Observation], now: int) -> EntityView:
+    """Add the states that follow from the observations of an entity."""
+    declared = rules.states.of(view.entity_type)
+    if not observations and not declared:
+        return view
+    wrong = tuple(
+        Refusal(at, source, event, index, state, value) for state, at, source, event, index, value in refused(declared, observations)
+    )
+    found = histories(declared, observations, view.first, now)
+    return replace(view, states=found, refused=wrong, lapses=next_lapse(declared, observations, view.first, now))
 
 
 def membership_of(pair: tuple[str, str], sightings: set[tuple[Fact, bool]]) -> MembershipView:

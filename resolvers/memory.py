@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
+from resolvers.change import NOBODY, Change
 from resolvers.correction import CorrectionBatch, in_force
 from resolvers.entity import (
     ENDED,
@@ -30,6 +31,7 @@ from resolvers.erasure import Erasure
 from resolvers.errors import Fenced, PositionGap, StoreLost
 from resolvers.folds import World, id_of, identifiers_of, of_centre, world_of
 from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.instant import Clock, at_the_end
 from resolvers.kept import Kept, event_of
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 from resolvers.noted import Noted
@@ -40,8 +42,6 @@ from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting
 from resolvers.standing import Standing
 from resolvers.timeline import (
-    NOBODY,
-    Change,
     changes,
     ended,
     joinings,
@@ -59,8 +59,9 @@ Views = dict[str, EntityView | MembershipView]
 class MemoryResolver:
     """One space, in memory. Forgets when the process ends."""
 
-    def __init__(self, rules: Rules, shards: int = 6, listed: int = LISTED_IDENTIFIERS) -> None:
+    def __init__(self, rules: Rules, shards: int = 6, listed: int = LISTED_IDENTIFIERS, clock: Clock = at_the_end) -> None:
         """Start empty. `shards` is the partition count of the output topics, `listed` what a document shows at most."""
+        self._clock = clock
         self._rules = rules
         self._shards = shards
         self._listed = listed
@@ -145,7 +146,7 @@ class MemoryResolver:
     def world(self) -> World:
         """Compute who is who from the evidence alone."""
         kept = self._kept
-        return world_of(self._rules, kept.links, kept.memberships, self._listed, in_force(kept.corrections))
+        return world_of(self._rules, kept.links, kept.memberships, self._listed, self._clock(), in_force(kept.corrections))
 
     def _documents(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Write everything that the compacted topics should hold now."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from resolvers.change import NOBODY, Change
 from resolvers.entity import Fact
 from resolvers.folds import Link, World
 from resolvers.identifier import founder_of
-from resolvers.timeline import NOBODY, Change, Merge, refusal
+from resolvers.timeline import Merge, refusal
 
 Owner = Mapping[bytes, str]
 """By the digest of an identifier, the entity that it belongs to."""

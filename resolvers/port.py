@@ -42,13 +42,17 @@ class OutputRecord:
     value: dict[str, Any] | None
 
 
+Remembered = tuple[bytes, bytes, int]
+"""What a round tells of an entity's states: its founder's digest, packed histories, and when the next value lapses (ms), 0 for never."""
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """What a shard's publisher has taken from the outbox and must write in one transaction.
 
     `number` is the version of everything in it. `records` are composed; `payload` is None until `keep` stored the
     bytes that a resend must repeat. `taker` names who took it, or took it over
-    last. `recovery` says that the store had lost writes, so that changes may be told again.
+    last. `recovery` says that the store had lost writes, so that changes may be told again. `remembered` is for the store that gave it.
     """
 
     shard: int
@@ -57,6 +61,7 @@ class Round:
     payload: bytes | None = None
     recovery: bool = False
     taker: str = ""
+    remembered: tuple[Remembered, ...] = ()
 
 
 class Waiting(Enum):

@@ -24,8 +24,9 @@ from resolvers.correction import CorrectionBatch
 from resolvers.entity import entity_document, erased_document, identifier_document, membership_document, merged_document, split_document
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.instant import Clock, at_the_end
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
-from resolvers.port import Applied, Backlog, Ends, OutputRecord, Reread, Round, ToldRecord, Waiting
+from resolvers.port import Applied, Backlog, Ends, OutputRecord, Remembered, Reread, Round, ToldRecord, Waiting
 from resolvers.redis_rows import BIAS_MS, Rows, entity_type_of, pack
 from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
@@ -79,9 +80,17 @@ class RedisResolver:
     """One space of the graph in Redis or Valkey. Close it when done."""
 
     def __init__(
-        self, url: str, rules: Rules, space: str = "default", shards: int = 6, buckets: int = 4096, bounds: Bounds | None = None
+        self,
+        url: str,
+        rules: Rules,
+        space: str = "default",
+        shards: int = 6,
+        buckets: int = 4096,
+        bounds: Bounds | None = None,
+        clock: Clock = at_the_end,
     ) -> None:
         """Keep the address; nothing is asked before `open`. `shards` and `buckets` are fixed when the space is born."""
+        self._clock = clock
         bounds = bounds or Bounds()
         self._url = url
         self._rules = rules
@@ -96,7 +105,7 @@ class RedisResolver:
             health_check_interval=30,
         )
         self._scripts = Scripts(self._redis, self._base, bounds)
-        self._rows = Rows(rules, bounds.listed)
+        self._rows = Rows(rules, bounds.listed, clock)
         self._codes: dict[tuple[str, str], int] = {}
         self._guards = b""
         self._born = ""
@@ -177,7 +186,7 @@ class RedisResolver:
     async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Take a round and compose its records."""
         taker = uuid4().hex
-        word, rest = await self._call("take", shard, limit, told, READ_BUDGET, taker)
+        word, rest = await self._call("take", shard, limit, told, READ_BUDGET, taker, self._clock())
         match word:
             case Reply.BUSY:
                 raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
@@ -188,17 +197,19 @@ class RedisResolver:
             case Reply.UNREAD:
                 return Waiting.UNREAD
             case Reply.OK:
-                return Round(shard, rest[0], await self._composed(_unpack(rest[2])), recovery=bool(rest[1]), taker=taker)
+                records, remembered = await self._composed(_unpack(rest[2]))
+                return Round(shard, rest[0], records, recovery=bool(rest[1]), taker=taker, remembered=remembered)
             case _:
                 return None
 
-    async def _composed(self, rows: list[list[Any]]) -> tuple[OutputRecord, ...]:
+    async def _composed(self, rows: list[list[Any]]) -> tuple[tuple[OutputRecord, ...], tuple[Remembered, ...]]:
         """Compose a round's records, and let others have their turn in between: they keep Redis and Kafka busy meanwhile."""
         records: list[OutputRecord] = []
+        remembered: list[Remembered] = []
         for at in range(0, len(rows), COMPOSED_AT_ONCE):
-            records += compose(self._rows, rows[at : at + COMPOSED_AT_ONCE])
+            records += compose(self._rows, rows[at : at + COMPOSED_AT_ONCE], remembered)
             await asyncio.sleep(0)
-        return tuple(records)
+        return tuple(records), tuple(remembered)
 
     async def correct(self, batch: CorrectionBatch) -> None:
         """Take corrections in, in one script call."""
@@ -210,7 +221,7 @@ class RedisResolver:
 
     async def keep(self, round_: Round, payload: bytes) -> None:
         """Store a round's bytes."""
-        word, _ = await self._call("keep", round_.shard, round_.number, payload, round_.taker)
+        word, _ = await self._call("keep", round_.shard, round_.number, payload, round_.taker, pack(list(round_.remembered)))
         if word is Reply.GONE:
             raise Fenced(f"shard {round_.shard}: round {round_.number} is not in flight; another publisher has taken over")
 

@@ -11,12 +11,15 @@ import msgpack
 import msgspec
 
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
+from resolvers.folds import with_states
 from resolvers.identifier import Identifier, entity_id
-from resolvers.instant import EARLIEST_MS, HOUR_MS
+from resolvers.instant import EARLIEST_MS, HOUR_MS, Clock
 from resolvers.link import SeenLink
 from resolvers.rules import Rules
 from resolvers.sighting import Usable
+from resolvers.states import Observation
 from resolvers.timeline import Merge
+from resolvers.told_states import with_told_states
 
 BIAS_MS = -EARLIEST_MS
 """From the year 1 to the epoch, a whole number of hours."""
@@ -36,8 +39,9 @@ def pack(value: object) -> bytes:
 class Rows:
     """Reads rows under the rules of a space, which know the id prefixes."""
 
-    def __init__(self, rules: Rules, listed: int) -> None:
-        """Keep the rules, and how many identifiers a document lists."""
+    def __init__(self, rules: Rules, listed: int, clock: Clock) -> None:
+        """Keep the rules, how many identifiers a document lists, and what tells the present."""
+        self._clock = clock
         self._rules = rules
         self._listed = listed
 
@@ -72,13 +76,15 @@ class Rows:
         _, named, count, first, last, traits, rows = row[:7]
         name, entity_type = self.entity_id(digest, named), entity_type_of(named)
         seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
-        return EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
+        view = EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
+        return with_states(view, self._rules, {read_observation(one) for one in row[10]}, self._clock())
 
     def told(self, view: EntityView, digest: bytes, row: list[Any], traits: bytes) -> EntityView:
         """Rebuild, as far as the timeline needs it, how an entity was told last. `digest` is that of which its id is made."""
         before = {one[0] for one in row[6] if one[6]} | {digest}
         listed = (*(one for one in view.identifiers if one.digest in before), *map(self.identifier, row[7]))
-        return EntityView(view.entity_id, view.entity_type, view.first, view.last_hour, listed, len(listed), read_traits(traits))
+        old = EntityView(view.entity_id, view.entity_type, view.first, view.last_hour, listed, len(listed), read_traits(traits))
+        return with_told_states(old, row[9])
 
     def successors(self, row: list[Any]) -> list[str]:
         """Read who came of an id that was split."""
@@ -117,6 +123,13 @@ def read_event(event: list[Any]) -> Fact:
     if not event:
         return Fact(0, "", "")
     return Fact(event[0] - BIAS_MS, event[1].decode(), event[2].decode())
+
+
+def read_observation(packed: bytes) -> Observation:
+    """Read an observation of a state."""
+    state, at, source, event_id, index, value = msgpack.unpackb(packed, raw=True)
+    text = [one.decode("utf-8", "surrogatepass") for one in (state, source, event_id, value)]
+    return text[0], at - BIAS_MS, text[1], text[2], index, text[3]
 
 
 def read_traits(packed: bytes) -> dict[str, Fact]:

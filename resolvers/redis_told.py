@@ -16,6 +16,7 @@ from resolvers.port import ToldRecord
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, pack
 from resolvers.rules import Rules
 from resolvers.told import comparable, told_entity, told_membership
+from resolvers.told_states import pack_states
 
 
 def told_row(rules: Rules, record: ToldRecord) -> list[Any]:
@@ -76,13 +77,13 @@ def _entity(rules: Rules, record: ToldRecord) -> list[Any]:
     digest, view = founder_of(record.key), told_entity(rules, record.document)
     if view is not None:
         traits = pack({name: _fact(fact) for name, fact in view.traits.items()})
-        return ["e", digest, "active", [seen.digest for seen in view.identifiers], traits, b"", record.key]
+        return ["e", digest, "active", [seen.digest for seen in view.identifiers], traits, b"", record.key, pack_states(view)]
     document = record.document or {}
     if (status := document.get("status")) in {"split", "erased"}:
-        return ["e", digest, status, [], b"", b"", record.key]
+        return ["e", digest, status, [], b"", b"", record.key, b""]
     if document.get("status") == "merged":
-        return ["e", digest, "merged", [], b"", founder_of(document["merged_into"]), record.key]
-    return ["e", digest, "", [], b"", b"", record.key]
+        return ["e", digest, "merged", [], b"", founder_of(document["merged_into"]), record.key, b""]
+    return ["e", digest, "", [], b"", b"", record.key, b""]
 
 
 def _fact(fact: Fact) -> list[Any]:

@@ -15,6 +15,7 @@ from resolvers.blocked import DEFAULT_JUNK, BlockedValues
 from resolvers.identifier import Identifier, identifier_digest
 from resolvers.normalise import Normaliser, normaliser
 from resolvers.sighting import Usable
+from resolvers.state_rules import NO_STATES, StateDeclaration, States, meaning
 
 DEFAULT_SIZE = 1_000
 MOST_CHARACTERS = 512
@@ -96,13 +97,16 @@ class Rules:
     entities: Mapping[str, EntityRule]
     identity_key: bytes
     fingerprint: str
+    states: States = NO_STATES
     _seen: dict[tuple[str, str, str], Usable | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def from_settings(cls, entities: Mapping[str, EntityDeclaration], identity_key: bytes) -> Rules:
+    def from_settings(
+        cls, entities: Mapping[str, EntityDeclaration], identity_key: bytes, states: Sequence[StateDeclaration] = ()
+    ) -> Rules:
         """Make rules of the settings' declarations. Raises KeyError or ValueError for what a settings check refuses."""
         rules = {name: _entity_rule(name, declared) for name, declared in entities.items()}
-        return cls(rules, identity_key, _fingerprint(entities, rules))
+        return cls(rules, identity_key, _fingerprint(entities, rules, states), States.declared(states))
 
     def usable(self, entity_type: str, identifier_type: str, raw: str) -> Usable | None:
         """Normalise a value, or give None when it is undeclared, blank, too long or blocked and so connects nothing."""
@@ -148,9 +152,9 @@ def _by_strength(declared: Mapping[str, IdentifierDeclaration]) -> list[tuple[st
     return [item for _, _, item in sorted(((one.priority or at, at, (kind, one)) for at, (kind, one) in order), key=lambda row: row[:2])]
 
 
-def _fingerprint(entities: Mapping[str, EntityDeclaration], rules: Mapping[str, EntityRule]) -> str:
-    """Digest what decides who is who, in a form that is the same for the same meaning."""
-    told = {
+def _fingerprint(entities: Mapping[str, EntityDeclaration], rules: Mapping[str, EntityRule], states: Sequence[StateDeclaration]) -> str:
+    """Digest what decides who is who, and in which states, in a form that is the same for the same meaning."""
+    told: dict[str, object] = {
         name: {
             "prefix": rule.prefix,
             "size": rule.size,
@@ -159,6 +163,8 @@ def _fingerprint(entities: Mapping[str, EntityDeclaration], rules: Mapping[str, 
         }
         for name, rule in rules.items()
     }
+    if states:
+        told = {"entities": told, "states": sorted(map(meaning, states), key=json.dumps)}
     return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

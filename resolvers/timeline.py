@@ -1,6 +1,6 @@
 """The timeline: what changed between two consecutive published states of an entity, as a pure function.
 
-Invariant: folding an entity's records in version order gives its document's identifiers and traits.
+Invariant: folding an entity's records in version order gives its document's identifiers, traits and states.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
+from resolvers.change import NOBODY, Change
 from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView
 from resolvers.identifier import founder_of
 from resolvers.instant import write_instant
-
-NOBODY = Fact(0, "", "")
+from resolvers.state_changes import refusals, state_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,6 @@ class Merge:
     identifiers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of one entity, told at the event time, source and event id that brought it."""
-
-    kind: str
-    event: Fact
-    data: dict[str, Any]
-
-
 def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = (), *, erased: bool = False) -> Iterator[Change]:
     """Tell how an entity came from `old` (None: it was not living) to `new`, in a fixed order.
 
@@ -43,12 +34,14 @@ def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = (
     """
     if erased and old is not None:
         yield Change("entity.erased", NOBODY, {"lives_on": True})
-        old = replace(new, identifiers=(), traits={})
+        old = replace(new, identifiers=(), traits={}, states={}, refused=(), whole=True)
     elif old is None:
         yield Change("entity.created", new.founder.event, {"founder": _named(new.founder.identifier.type, new.founder.identifier.value)})
     yield from joinings(merges)
     yield from _identifier_changes(old, new)
     yield from _trait_changes(old, new)
+    yield from state_changes(old.states if old else {}, new.states, whole=old.whole if old else True)
+    yield from refusals(old.refused if old else (), new.refused)
 
 
 def untold(old: EntityView | None, merges: Sequence[Merge]) -> list[Merge]:

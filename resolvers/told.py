@@ -6,11 +6,12 @@ times and sources that a document does not say are left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
+from resolvers.entity import EntityView, Fact, MembershipView, Point, SeenIdentifier
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import hour_of, read_instant
 from resolvers.port import ToldRecord
@@ -90,7 +91,16 @@ def told_entity(rules: Rules, document: dict[str, Any] | None) -> EntityView | N
     seen = tuple(_seen(rules, Identifier(document["entity_type"], one["type"], one["value"])) for one in document["identifiers"])
     traits = {name: Fact(0, "", "", msgspec.json.encode(value)) for name, value in document["traits"].items()}
     first, last = read_instant(document["first_seen"]), hour_of(read_instant(document["last_seen"]))
-    return EntityView(document["entity_id"], document["entity_type"], first, last, seen, document["identifier_count"], traits)
+    states = {name: (Point(read_instant(one["since"]), one["value"]),) for name, one in _states(document)}
+    counted = document["identifier_count"]
+    return EntityView(document["entity_id"], document["entity_type"], first, last, seen, counted, traits, states, whole=False)
+
+
+def _states(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the states that a document says, as far as they are written as ours are."""
+    for name, one in (document.get("states") or {}).items():
+        if isinstance(one, dict) and {"value", "since"} <= one.keys():
+            yield name, one
 
 
 def _seen(rules: Rules, identifier: Identifier) -> SeenIdentifier:

@@ -174,9 +174,9 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
 
     Without a `resolver` the graph is in the Redis of the settings. Raises SettingsError.
     """
-    rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode())
+    rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
     if resolver is None:
-        resolver = RedisResolver(settings.redis.url, rules, settings.space, settings.partitions, settings.redis.buckets)
+        resolver = RedisResolver(settings.redis.url, rules, settings.space, settings.partitions, settings.redis.buckets, clock=now_ms)
     app = NexusApp(settings, resolver, Deadline(settings.worker.drain_seconds), **faust_options(settings))
     wiring = Wiring(app, rules, clock)
     add_counting(wiring)

@@ -34,7 +34,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the settings alone; imports the adapters that they name."""
-    return [_identity_key(settings), *_sources(settings), *_not_applied(settings)]
+    return [_identity_key(settings), *_sources(settings)]
 
 
 def _identity_key(settings: Settings) -> Finding:
@@ -57,12 +57,6 @@ def _sources(settings: Settings) -> Iterator[Finding]:
         else:
             yield Finding("ok", what, f"{source.topic} is read by {source.adapter}")
         yield from _undeclared(what, source, settings)
-
-
-def _not_applied(settings: Settings) -> Iterator[Finding]:
-    """Name what the settings may say and this version does not do."""
-    if settings.states:
-        yield Finding("warning", "states", "are kept and not derived yet; states that participants carry are recorded with their evidence")
 
 
 def _undeclared(what: str, source: SourceSettings, settings: Settings) -> Iterator[Finding]:

@@ -7,17 +7,18 @@ from contextlib import asynccontextmanager
 
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
+from streams.dead_letters import now_ms
 from streams.settings import Settings
 
 
 def rules_of(settings: Settings) -> Rules:
     """Make the rules that the settings declare."""
-    return Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode())
+    return Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
 
 
 def graph_of(settings: Settings) -> RedisResolver:
     """Make the resolver of the settings' space; nothing is asked of Redis yet."""
-    return RedisResolver(settings.redis.url, rules_of(settings), settings.space, settings.partitions, settings.redis.buckets)
+    return RedisResolver(settings.redis.url, rules_of(settings), settings.space, settings.partitions, settings.redis.buckets, clock=now_ms)
 
 
 @asynccontextmanager

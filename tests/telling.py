@@ -23,19 +23,27 @@ class Told:
     traits: dict[str, Any] = field(default_factory=dict)
     memberships: dict[str, str | None] = field(default_factory=dict)
     merged_into: str | None = None
+    states: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """By state, the value from each time on."""
+    whole: bool = True
+    """Whether documents list all identifiers. One that leaves a full list is not told, and is added again when it comes back."""
 
     def fold(self, kind: str, data: dict[str, Any]) -> None:
         """Take one timeline record in."""
+        if kind.startswith(("state.", "membership.")):
+            (self._fold_state if kind.startswith("state.") else self._fold_membership)(kind, data)
+            return
         match kind:
             case "entity.created" | "entity.erased":
-                self.identifiers, self.traits, self.merged_into = [], {}, None
+                self.identifiers, self.traits, self.merged_into, self.states = [], {}, None, {}
             case "entity.split" | "merge.refused":
                 assert data.keys() & {"parts", "guard"}
             case "entity.merged":
                 self.merged_into = data.get("merged_into")
             case "identifier.added":
-                assert (data["type"], data["value"]) not in self.identifiers
-                self.identifiers.append((data["type"], data["value"]))
+                named = (data["type"], data["value"])
+                assert not self.whole or named not in self.identifiers
+                self.identifiers = [*(one for one in self.identifiers if one != named), named]
             case "identifier.removed":
                 self.identifiers.remove((data["type"], data["value"]))
             case "trait.changed":
@@ -43,19 +51,52 @@ class Told:
                 self.traits[data["trait"]] = data["new"]
                 if data["new"] is None:  # its links went to another entity
                     del self.traits[data["trait"]]
-            case "membership.started" | "membership.changed":
-                assert (data["group_id"] in self.memberships) == (kind == "membership.changed")
-                self.memberships[data["group_id"]] = data["role"]
-            case "membership.ended":
-                del self.memberships[data["group_id"]]
             case _:
                 raise AssertionError(f"the timeline has no kind {kind!r}")
 
+    def _fold_membership(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "membership.ended":
+            del self.memberships[data["group_id"]]
+        else:
+            assert kind == ("membership.changed" if data["group_id"] in self.memberships else "membership.started")
+            self.memberships[data["group_id"]] = data["role"]
+
+    def _fold_state(self, kind: str, data: dict[str, Any]) -> None:
+        history = self.states.setdefault(data["state"], {})
+        match kind:
+            case "state.changed":
+                assert history.get(max(history, default="")) == data["from"] != data["to"]
+                assert data["entered_at"] > max(history, default="")
+                history[data["entered_at"]] = data["to"]
+            case "state.corrected":
+                for one in data["old"]:
+                    assert history.pop(one["since"]) == one["value"]
+                history |= {one["since"]: one["value"] for one in data["new"]}
+                self.check_intervals(history, data["new"])
+            case _:
+                assert (kind, set(data)) == ("state.refused", {"state", "value", "reason"})
+
+    @staticmethod
+    def check_intervals(history: dict[str, str | None], said: list[dict[str, Any]]) -> None:
+        """Check that intervals end where the next ones begin, and that no two in a row have one value."""
+        order = sorted(history)
+        until = dict(zip(order, [*order[1:], None], strict=False))
+        assert all(until[one["since"]] in {one["until"], None} for one in said)  # None where later points are told next
+        assert all(history[one] != history[after] for one, after in until.items() if after is not None)
+
+    def present(self) -> dict[str, dict[str, str | None]]:
+        """Give the states as a document says them."""
+        last = {name: max(history) for name, history in self.states.items() if history}
+        return {
+            name: {"value": self.states[name][at], "since": at} for name, at in sorted(last.items()) if self.states[name][at] is not None
+        }
+
 
 class Topics:
-    """What consumers of a space's topics know."""
+    """What consumers of a space's topics know. Documents list all identifiers if they are `whole`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = True) -> None:
+        self._whole = whole
         self.documents: Documents = {}
         self.versions: dict[tuple[str, str], int] = {}
         self.timeline: dict[str, Told] = {}
@@ -69,7 +110,7 @@ class Topics:
             if topic == "timeline":
                 self.lines.append(value)
                 assert value["entity_id"] == key
-                self.timeline.setdefault(key, Told()).fold(value["kind"], value["data"])
+                self.timeline.setdefault(key, Told(whole=self._whole)).fold(value["kind"], value["data"])
                 continue
             assert self.versions.get((topic, key), 0) < number, f"{topic} {key}: version {number} after {self.versions[topic, key]}"
             self.versions[topic, key] = number
@@ -142,6 +183,7 @@ def check_told(found: Documents, topics: Topics, listed: int) -> None:
         told = topics.timeline[key]
         assert told.merged_into is None
         assert told.traits == document["traits"]
+        assert told.present() == document["states"]
         named = [(one["type"], one["value"]) for one in document["identifiers"]]
         if listed >= 1_000:
             assert sorted(named) == sorted(told.identifiers)

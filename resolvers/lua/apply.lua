@@ -41,48 +41,6 @@ end
 
 local corrected = redis.call('HEXISTS', META, 'corrected') == 1 -- whether there was any correction, which may name what is new
 
-local function create_node(entry, l, event)
-  local id = number('nodes')
-  local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, told = 0, code = entry[2], digest = entry[1], flags = 0, dirty = true }
-  nodes[id], known[n.digest] = n, id
-  created[#created + 1] = { n, entry[3] }
-  if corrected then n.flags = said_of(n.digest) end
-  if erasures() and redis.call('HEXISTS', bucket('z', n.digest), n.digest) == 1 then n.flags = n.flags + REBORN end
-  if has(n, BLOCKED) then
-    raise(n, DETACHED)
-  else
-    parts[id] = alone(n)
-    if has(n, LINKED) then put_with_partners(n) end
-  end
-  return n
-end
-
--- Bring back an identifier of which an erasure had left no link.
-local function revive(n, value, l, event)
-  lower(n, ERASED)
-  n.first, n.last, n.flink, n.told, n.dirty = event[1], event[2], l.id, 0, true
-  created[#created + 1] = { n, value }
-  turn_on(n)
-  if not has(n, DETACHED) then raise(part(find(n)), STALE) end
-end
-
--- Remember who was seen with whom, for types that have a hub rule. One that met too many connects nothing from now on.
-local function count_together(members)
-  for _, hub in ipairs(members) do
-    local counted = counted_by[hub.code]
-    if counted then
-      local m = not has(hub, HUB) and met_by(hub)
-      for _, other in ipairs(members) do
-        if other.code == counted and other.id ~= hub.id then
-          together[#together + 1] = { hub.id, other.id }
-          if m and not m.seen[other.id] then m.seen[other.id], m.count = true, m.count + 1 end
-        end
-      end
-      if m and over(hub, m) then turn_off(hub, HUB) end
-    end
-  end
-end
-
 local function remember(id, other)
   if has(node(id), REFRESH) then redis.call('SADD', BASE .. ':Hn:' .. id, other) end
   local key, field = page('h', id)
@@ -103,119 +61,167 @@ local function remember(id, other)
   redis.call('HSET', key, field, '*')
 end
 
-local function create_link(sighting, event)
-  local l = { id = number('links'), first = event[1], last = event[2], source = event[3], event_id = event[4], traits = {}, members = {}, dirty = true }
-  links[l.id], link_ids[sighting[1]] = l, l.id
-  created_links[#created_links + 1] = { sighting[1], l.id }
-  local members = {}
-  for i, entry in ipairs(sighting[3]) do
-    local n = node_of(entry[1]) or create_node(entry, l, event)
-    if has(n, ERASED) then revive(n, entry[3], l, event) end
-    members[i] = n
-    l.members[i] = { n.id, n.head }
-    n.head, n.dirty = l.id, true
-  end
-  count_together(members)
-  return l, members
-end
-
--- Bring a link's time to its member; true when the identifier's document changed. `p` is the part that it is of, if any.
-local function touch(n, p, l, event)
-  local changed = false
-  if has(n, REFRESH) then count_in(fresh_of(n), l) end
-  if l.first <= n.first and n.flink ~= l.id and fact_less(event_of(l), event_of(link(n.flink))) then n.flink, n.dirty = l.id, true end
-  if event[1] < n.first then
-    n.first, changed = event[1], true
-    if p then
-      p.first = math.min(p.first, n.first)
-      if older(n, node(p.founder)) then p.founder = n.id end
-      consider(p, n)
-    end
-  end
-  if event[2] > n.last then
-    n.last, changed = event[2], true
-    if p then p.last = math.max(p.last, n.last) end
-  end
-  if changed then
-    n.dirty = true
-    if p then
-      p.dirty = true
-      if not has(p, HIDDEN) then mark_identifier(n) end
-    end
-  end
-  return changed
-end
-
--- Make members of a link one entity at the times of an event, and mark what that changes outside.
-local function join(members, l, event)
-  local before, seen, changed = {}, {}, false
-  for _, n in ipairs(members) do
-    local root = find(n)
-    if not seen[root.id] then
-      seen[root.id] = true
-      before[#before + 1] = snapshot(root)
-    end
-  end
-  for _, n in ipairs(members) do changed = touch(n, part(find(n)), l, event) or changed end
-  local root = find(members[1])
-  for _, n in ipairs(members) do root = unite(root, find(n)) end
-  announce(part(root), before, l.id, changed)
-end
-
--- Whether parts that a link joins would break a guard together, or may.
-local function breach(list)
-  local total, kinds, touched, counts, size = 0, 0, 0, {}, 0
-  for _, p in ipairs(list) do
-    total = total + p.count
-    if has(p, TOUCHED) then touched = touched + 1 end
-    for code, count in pairs(p.counts) do
-      if not counts[code] then kinds = kinds + 1 end
-      counts[code] = (counts[code] or 0) + count
-      if limit_of[code] and counts[code] > limit_of[code] then return true end
-      size = size_of[code]
-    end
-  end
-  return touched > 1 or (total > size and kinds > 1)
-end
-
--- Parts in a case are not joined here: they take the link's times and traits each for itself, and what is new stays untold.
-local function wait(list, l, event, new_edges, by_root)
-  if new_edges then put_in_case(list, false) end
-  for _, p in ipairs(list) do
-    if p.fresh then raise(p, HIDDEN) end
-    join(by_root[p.root], l, event)
-  end
-end
-
--- Make a link's members one entity, but for those that are off; or leave that to the case in which they are.
-local function settle(members, l, event, new_edges)
-  local list, by_root, connects, waits = {}, {}, {}, false
-  for _, n in ipairs(members) do
-    if has(n, DETACHED) then
-      touch(n, nil, l, event)
-    elseif off(n) then -- of its part still, until that is divided
-      local p = part(find(n))
-      if p.fresh then raise(p, HIDDEN) end
-      p.fresh = nil
-      join({ n }, l, event)
+local create_link
+do
+  local function create_node(entry, l, event)
+    local id = number('nodes')
+    local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, told = 0, code = entry[2], digest = entry[1], flags = 0, dirty = true }
+    nodes[id], known[n.digest] = n, id
+    created[#created + 1] = { n, entry[3] }
+    if corrected then n.flags = said_of(n.digest) end
+    if erasures() and redis.call('HEXISTS', bucket('z', n.digest), n.digest) == 1 then n.flags = n.flags + REBORN end
+    if has(n, BLOCKED) then
+      raise(n, DETACHED)
     else
-      connects[#connects + 1] = n
-      local root = find(n)
-      local p = part(root)
-      if not by_root[root.id] then
-        by_root[root.id] = {}
-        list[#list + 1] = p
-        if p.case ~= 0 then waits = true end
+      parts[id] = alone(n)
+      if has(n, LINKED) then put_with_partners(n) end
+    end
+    return n
+  end
+
+  -- Bring back an identifier of which an erasure had left no link.
+  local function revive(n, value, l, event)
+    lower(n, ERASED)
+    n.first, n.last, n.flink, n.told, n.dirty = event[1], event[2], l.id, 0, true
+    created[#created + 1] = { n, value }
+    turn_on(n)
+    if not has(n, DETACHED) then raise(part(find(n)), STALE) end
+  end
+
+  -- Remember who was seen with whom, for types that have a hub rule. One that met too many connects nothing from now on.
+  local function count_together(members)
+    for _, hub in ipairs(members) do
+      local counted = counted_by[hub.code]
+      if counted then
+        local m = not has(hub, HUB) and met_by(hub)
+        for _, other in ipairs(members) do
+          if other.code == counted and other.id ~= hub.id then
+            together[#together + 1] = { hub.id, other.id }
+            if m and not m.seen[other.id] then m.seen[other.id], m.count = true, m.count + 1 end
+          end
+        end
+        if m and over(hub, m) then turn_off(hub, HUB) end
       end
-      table.insert(by_root[root.id], n)
     end
   end
-  if waits or (#list > 1 and breach(list)) then
-    wait(list, l, event, new_edges and #connects > 1, by_root)
-  elseif #connects > 0 then
-    join(connects, l, event)
+
+  create_link = function(sighting, event)
+    local l = { id = number('links'), first = event[1], last = event[2], source = event[3], event_id = event[4], traits = {}, members = {}, dirty = true }
+    links[l.id], link_ids[sighting[1]] = l, l.id
+    created_links[#created_links + 1] = { sighting[1], l.id }
+    local members = {}
+    for i, entry in ipairs(sighting[3]) do
+      local n = node_of(entry[1]) or create_node(entry, l, event)
+      if has(n, ERASED) then revive(n, entry[3], l, event) end
+      members[i] = n
+      l.members[i] = { n.id, n.head }
+      n.head, n.dirty = l.id, true
+    end
+    count_together(members)
+    return l, members
   end
-  for _, p in ipairs(list) do p.fresh = nil end
+end
+
+local settle
+do
+  -- Bring a link's time to its member; true when the identifier's document changed. `p` is the part that it is of, if any.
+  local function touch(n, p, l, event)
+    local changed = false
+    if has(n, REFRESH) then count_in(fresh_of(n), l) end
+    if l.first <= n.first and n.flink ~= l.id and fact_less(event_of(l), event_of(link(n.flink))) then n.flink, n.dirty = l.id, true end
+    if event[1] < n.first then
+      n.first, changed = event[1], true
+      if p then
+        p.first = math.min(p.first, n.first)
+        if older(n, node(p.founder)) then p.founder = n.id end
+        consider(p, n)
+      end
+    end
+    if event[2] > n.last then
+      n.last, changed = event[2], true
+      if p then p.last = math.max(p.last, n.last) end
+    end
+    if changed then
+      n.dirty = true
+      if p then
+        p.dirty = true
+        if not has(p, HIDDEN) then mark_identifier(n) end
+      end
+    end
+    return changed
+  end
+
+  -- Make members of a link one entity at the times of an event, and mark what that changes outside.
+  local function join(members, l, event)
+    local before, seen, changed = {}, {}, false
+    for _, n in ipairs(members) do
+      local root = find(n)
+      if not seen[root.id] then
+        seen[root.id] = true
+        before[#before + 1] = snapshot(root)
+      end
+    end
+    for _, n in ipairs(members) do changed = touch(n, part(find(n)), l, event) or changed end
+    local root = find(members[1])
+    for _, n in ipairs(members) do root = unite(root, find(n)) end
+    announce(part(root), before, l.id, changed)
+  end
+
+  -- Whether parts that a link joins would break a guard together, or may.
+  local function breach(list)
+    local total, kinds, touched, counts, size = 0, 0, 0, {}, 0
+    for _, p in ipairs(list) do
+      total = total + p.count
+      if has(p, TOUCHED) then touched = touched + 1 end
+      for code, count in pairs(p.counts) do
+        if not counts[code] then kinds = kinds + 1 end
+        counts[code] = (counts[code] or 0) + count
+        if limit_of[code] and counts[code] > limit_of[code] then return true end
+        size = size_of[code]
+      end
+    end
+    return touched > 1 or (total > size and kinds > 1)
+  end
+
+  -- Parts in a case are not joined here: they take the link's times and traits each for itself, and what is new stays untold.
+  local function wait(list, l, event, new_edges, by_root)
+    if new_edges then put_in_case(list, false) end
+    for _, p in ipairs(list) do
+      if p.fresh then raise(p, HIDDEN) end
+      join(by_root[p.root], l, event)
+    end
+  end
+
+  -- Make a link's members one entity, but for those that are off; or leave that to the case in which they are.
+  settle = function(members, l, event, new_edges)
+    local list, by_root, connects, waits = {}, {}, {}, false
+    for _, n in ipairs(members) do
+      if has(n, DETACHED) then
+        touch(n, nil, l, event)
+      elseif off(n) then -- of its part still, until that is divided
+        local p = part(find(n))
+        if p.fresh then raise(p, HIDDEN) end
+        p.fresh = nil
+        join({ n }, l, event)
+      else
+        connects[#connects + 1] = n
+        local root = find(n)
+        local p = part(root)
+        if not by_root[root.id] then
+          by_root[root.id] = {}
+          list[#list + 1] = p
+          if p.case ~= 0 then waits = true end
+        end
+        table.insert(by_root[root.id], n)
+      end
+    end
+    if waits or (#list > 1 and breach(list)) then
+      wait(list, l, event, new_edges and #connects > 1, by_root)
+    elseif #connects > 0 then
+      join(connects, l, event)
+    end
+    for _, p in ipairs(list) do p.fresh = nil end
+  end
 end
 
 local function join_trait(l, p, name, fact)
@@ -256,7 +262,11 @@ local function see(sighting, event)
     for _, trait in ipairs(sighting[4]) do join_trait(l, p, trait[1], { event[1], event[3], event[4], trait[2] }) end
   end
   for _, state in ipairs(sighting[5]) do
-    observations[#observations + 1] = { l.id, event[1], cmsgpack.pack({ state[1], event[1], event[3], event[4], sighting[2], state[2] }) }
+    local packed = cmsgpack.pack({ state[1], event[1], event[3], event[4], sighting[2], state[2] })
+    if not redis.call('ZSCORE', BASE .. ':o:' .. l.id, packed) then
+      observations[#observations + 1] = { l.id, event[1], packed }
+      show(l)
+    end
   end
   return l
 end

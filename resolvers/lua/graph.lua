@@ -224,7 +224,7 @@ local function unite(a, b)
     join_traits(traits_of(p), from)
     p.traits_dirty = true
   end
-  p.flags = bit.bor(bit.band(p.flags, q.flags, HIDDEN), bit.band(bit.bor(p.flags, q.flags), STALE + TOUCHED + LESSENED))
+  p.flags = bit.bor(bit.band(p.flags, q.flags, HIDDEN), bit.band(bit.bor(p.flags, q.flags), STALE + TOUCHED + LESSENED + SHOWN))
   p.dirty, q.gone = true, true
   return a
 end
@@ -233,7 +233,7 @@ end
 local function alone(n)
   return {
     root = n.id, founder = n.id, first = n.first, last = n.last, count = 1, horizon = 0, horizon_digest = string.rep('\0', 16),
-    case = 0, flags = has(n, FORBIDS) and TOUCHED or 0, gen = 0, counts = { [n.code] = 1 }, list = struct.pack('>I5', n.id), issued = false,
+    case = 0, flags = (has(n, FORBIDS) and TOUCHED or 0) + (has(n, SHOWS) and SHOWN or 0), gen = 0, counts = { [n.code] = 1 }, list = struct.pack('>I5', n.id), issued = false,
     traits = {}, traits_raw = '', fresh = true, dirty = true,
   }
 end
@@ -276,6 +276,16 @@ local function fold_trait(p, name, fact) -- into the traits of a part
   if was and not fact_less(was, fact) then return end
   if (not was or was[4] ~= fact[4]) and not has(p, HIDDEN) then mark_entity(p.issued, p) end
   all[name], p.traits_dirty = fact, true
+end
+
+-- Say that a link has observations of states, to the part that has it now; what that makes of its states is told anew.
+local function show(l)
+  for _, m in ipairs(l.members) do raise(node(m[1]), SHOWS) end
+  local n = centre_of(l)
+  if not n or has(n, DETACHED) then return end
+  local p = part(find(n))
+  raise(p, SHOWN)
+  if not has(p, HIDDEN) then mark_entity(p.issued, p) end
 end
 
 -- Enter a membership in the lists of its links.

@@ -54,10 +54,10 @@ end
 -- pair names it. FOUNDED: an entity's id was made of it once.
 -- LINKED: a correction links it with another. ERASED: an erasure covers it, or left no link of it; it is off. REFRESH: an erasure took a link of it,
 -- so what is folded from its links is made anew (walk.lua). REBORN: it was erased, and seen later: its digest is of a later generation.
--- HOLDS: a link that it is on has memberships. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
+-- HOLDS: a link that it is on has memberships. SHOWS: one has observations of states, as may one of a part that SHOWN. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
 -- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS. LESSENED: what an erasure took away is still in its folds.
-local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED, ERASED, REFRESH, REBORN, HOLDS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
-local HIDDEN, ISSUED, STALE, TOUCHED, LESSENED = 1, 2, 4, 8, 16
+local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED, ERASED, REFRESH, REBORN, HOLDS, SHOWS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024
+local HIDDEN, ISSUED, STALE, TOUCHED, LESSENED, SHOWN = 1, 2, 4, 8, 16, 32
 
 local function has(x, flag) return bit.band(x.flags, flag) ~= 0 end
 local function raise(x, flag) if not has(x, flag) then x.flags, x.dirty = bit.bor(x.flags, flag), true end end

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard        ARGV[2]  the reader's name        ARGV[4]  how many calls of this reader came before
--- ARGV[3]  msgpack {row, ...}: {'e', digest, 'active' | 'merged' | 'split' | '', {digest of an identifier, ...}, packed traits, survivor's digest, key, said}
+-- ARGV[3]  msgpack {row, ...}: {'e', digest, 'active' | 'merged' | 'split' | '', {digest of an identifier, ...}, packed traits, survivor's digest, key, states, said}
 --          | {'i', digest, 1 if there is a document, key, said} | {'m', both digests, packed fold or '', key, said}
 --          where said is all that the document says besides, or empty where it is not to be compared: of an entity
 --          {first ms, last h, {first ms, last h of each identifier, ...}}, or {survivor's digest}; of an identifier
@@ -73,8 +73,8 @@ local function same_traits(p, packed)
 end
 
 local function same_entity(n, p, row)
-  local first, last, times = unpack(row[8])
-  if not times or p.founder ~= n.id or p.first ~= first or p.last ~= last or p.count ~= #row[4] then return false end
+  local first, last, times = unpack(row[9])
+  if not times or has(p, SHOWN) or p.founder ~= n.id or p.first ~= first or p.last ~= last or p.count ~= #row[4] then return false end
   for i, digest in ipairs(row[4]) do
     local one = node_of(since_erased(digest))
     if not one or has(one, DETACHED) or find(one).id ~= p.root or one.first ~= times[2 * i - 1] or one.last ~= times[2 * i] then return false end
@@ -106,6 +106,8 @@ local function retell_entity(key, row)
     raise(n, FOUNDED)
     write_node(n)
   end
+  local at, place = page('s', n.id)
+  if row[8] ~= '' then redis.call('HSET', at, place, row[8]) else redis.call('HDEL', at, place) end
   if has(n, DETACHED) and has(n, ERASED) and status == 'erased' then
     keep_as_told(key)
     return
@@ -121,7 +123,7 @@ local function retell_entity(key, row)
   if survivor then redis.call('HSET', where, field, struct.pack('>I5', survivor.id)) else redis.call('HDEL', where, field) end
   if status == 'active' then
     if same_entity(n, p, row) then keep_as_told(key) else mark(key, cmsgpack.pack({ listed(row[4]), row[5] })) end
-  elseif founder ~= row[2] and founder == row[8][1] then
+  elseif founder ~= row[2] and founder == row[9][1] then
     keep_as_told(key)
   elseif founder == row[2] or is_dirty(key) or (status == 'merged' and founder ~= row[6]) or status == 'split' or status == 'erased' then
     mark(key, '')

@@ -3,6 +3,7 @@
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  number of the last round that Kafka has
 -- ARGV[4]  bytes to read before no further key is taken        ARGV[5]  the taker's name, one for each round
+-- ARGV[6]  the present, epoch ms: values of states that lapse before it are told
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
 --          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
 --          | {'UNREAD'} the shard's topics must be read first
@@ -122,7 +123,10 @@ local function row_of(key, told, noted)
     if row[1] == 'gone' then row[4] = before == now and 1 or 0 end
     if before ~= now then endings[n.id] = { before, now } end
   end
-  if row[7] then read = read + 200 * #row[7] + #row[6] end
+  if row[7] then
+    read = read + 200 * #row[7] + #row[6] + #row[10]
+    for _, one in ipairs(row[11]) do read = read + #one end
+  end
   return { 'e', digest, had, traits, note_rows(noted), row }
 end
 
@@ -142,6 +146,23 @@ local function take_key(key, told)
   read = read + 200 + #told + 400 * #noted
 end
 
+-- Make entities dirty that have a value which has lapsed by now.
+local function mark_lapsed()
+  local lapses = BASE .. ':lapses:' .. shard
+  local due = redis.call('ZRANGEBYSCORE', lapses, '-inf', ARGV[6], 'LIMIT', 0, limit)
+  for _, digest in ipairs(due) do
+    local key, n = 'e' .. digest, node_of(digest)
+    local p = n and not has(n, DETACHED) and part(find(n))
+    if p and p.founder == n.id and not has(p, HIDDEN) and redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 0 then
+      traits_of(p)
+      redis.call('HSET', BASE .. ':dirty:' .. shard, key, cmsgpack.pack({ p.raw, p.traits_raw }))
+      redis.call('RPUSH', BASE .. ':queue:' .. shard, key)
+    end
+    redis.call('ZREM', lapses, digest)
+  end
+end
+
+mark_lapsed()
 local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
 local queue, visited, seen, named, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}
 while #taken < limit and read < budget and visited < VISITS do

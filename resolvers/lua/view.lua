@@ -48,8 +48,33 @@ local function rows_left(p, old)
   return rows, erased
 end
 
+-- All that was observed of a part's states: packed {state, time in ms, source, event id, participant, value}.
+local function observations_of(p)
+  local found = {}
+  if not has(p, SHOWN) then return found end
+  local n = node(p.root)
+  repeat
+    local at = has(n, SHOWS) and n.head or 0
+    while at ~= 0 do
+      local l = link(at)
+      if centre_of(l) == n then
+        for _, one in ipairs(redis.call('ZRANGE', BASE .. ':o:' .. at, 0, -1)) do found[#found + 1] = one end
+      end
+      at = next_of(l, n)
+    end
+    n = node(n.next)
+  until n.id == p.root
+  return found
+end
+
+local function states_told(n) -- of the id that a node founds, as the last round that was kept said
+  local key, field = page('s', n.id)
+  return redis.call('HGET', key, field) or ''
+end
+
 -- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told) | {'split', type, {{founder of a successor, its type}, ...}}
--- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}, 1 if an identifier that it had was erased}
+-- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}, 1 if an identifier that it had was erased,
+--   states as told last, {observation, ...}}
 -- `old` are the nodes listed when the entity was told last: their first events are not read again.
 local function entity_row(digest, old)
   local n = node_of(digest)
@@ -66,7 +91,7 @@ local function entity_row(digest, old)
     rows[#rows + 1] = identifier_row(node(id), old[id] and id ~= p.founder)
   end
   local gone, erased = rows_left(p, old)
-  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows, gone, erased }
+  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows, gone, erased, states_told(n), observations_of(p) }
 end
 
 -- {person's founder, type, group's founder, type, fold, 1 if either was erased} with an empty fold where nobody belongs to anything any more

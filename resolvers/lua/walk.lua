@@ -53,7 +53,7 @@ local function scrub()
   if value and (n.told ~= 0 or redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 1 or redis.call('HEXISTS', BASE .. ':inflight:' .. shard, key) == 1) then
     dirty[key] = 'X' .. code_name(n.code) .. ':' .. value
   end
-  for _, kind in ipairs({ 'v', 'V', 'h' }) do
+  for _, kind in ipairs({ 'v', 'V', 'h', 's' }) do
     local where, field = page(kind, n.id)
     later('HDEL', where, field)
   end
@@ -149,6 +149,7 @@ local function visit(l)
     if on[1] then -- the link may have been of this one's part until now
       local p = part(find(on[1]))
       for name, fact in pairs(l.traits) do fold_trait(p, name, fact) end
+      if has(on[1], SHOWS) and redis.call('EXISTS', BASE .. ':o:' .. l.id) == 1 then show(l) end
     end
     return
   end

@@ -65,7 +65,7 @@ def _outcomes(settings: Settings, name: str, file: Path) -> Iterator[Outcome]:
     from streams.adapters import build_adapter  # noqa: PLC0415
     from streams.adapters.preview import preview  # noqa: PLC0415
     from streams.records_file import read_records  # noqa: PLC0415
-    from streams.settings.checks import suggestion  # noqa: PLC0415
+    from streams.settings.problem import suggestion  # noqa: PLC0415
 
     if name not in settings.sources:
         known = tuple(settings.sources)

@@ -127,7 +127,7 @@ async def _drawing(settings: Settings, document: dict[str, Any]) -> Drawing:
 def identifier_of(rules: Rules, kind: str, value: str, entity_type: str | None) -> Identifier:
     """Normalise what was asked for. Raises SettingsError for what the settings do not declare, NexusError for what can't be asked."""
     from resolvers.errors import NexusError, SettingsError  # noqa: PLC0415
-    from streams.settings.checks import suggestion  # noqa: PLC0415
+    from streams.settings.problem import suggestion  # noqa: PLC0415
 
     declared = {name: tuple(rule.identifiers) for name, rule in rules.entities.items()}
     if entity_type is not None and entity_type not in declared:

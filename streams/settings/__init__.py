@@ -24,6 +24,7 @@ from streams.settings.sections import (
     TopicSettings,
     WorkerSettings,
 )
+from streams.settings.states import StateSettings
 
 __all__ = [
     "DEVELOPMENT_KEY",
@@ -41,6 +42,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "StackSettings",
+    "StateSettings",
     "TimeSettings",
     "TopicSettings",
     "WorkerSettings",

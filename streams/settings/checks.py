@@ -1,22 +1,22 @@
 """What must agree between sections of the settings, as pure functions.
 
-Invariant: nothing here raises; every disagreement is a `Problem` with its key path. Neighbours: `settings`
-runs these when a `Settings` is made.
+Invariant: nothing here raises; every disagreement is a `Problem` with its key path. Neighbours: `state_checks` looks at the
+states; `model` runs these when a `Settings` is made.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 
 from resolvers.blocked import BlockedValues
+from streams.settings.problem import Problem, suggestion
 from streams.settings.sections import ENTITY_TYPE, IDENTIFIER_TYPE
+from streams.settings.state_checks import state_problems
 
 if TYPE_CHECKING:
     from streams.settings.model import Settings
@@ -39,29 +39,6 @@ _SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
 _RFC_3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: its key path, the value that is there, and what is allowed."""
-
-    path: tuple[str | int, ...]
-    value: Any
-    allowed: str
-
-
-class ProblemsFound(ValueError):  # noqa: N818 - a list of findings, carried by an exception
-    """Carries the problems out of a validator."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(f"{len(problems)} problems")
-        self.problems = problems
-
-
-def suggestion(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return `; did you mean 'x'?` for the closest known word, or nothing."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def disagreements(settings: Settings) -> list[Problem]:
     """List everything that is wrong between sections, in the order of the file."""
     return [
@@ -70,6 +47,7 @@ def disagreements(settings: Settings) -> list[Problem]:
         *_security(settings),
         *_entities(settings.entities),
         *_sources(settings),
+        *state_problems(settings),
         *_times_and_worker(settings),
     ]
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from resolvers.errors import SettingsError
-from streams.settings.checks import suggestion
+from streams.settings.problem import suggestion
 from streams.settings.schema import annotation_at, container, keys_at, model_in
 
 PREFIX = "nexus__"

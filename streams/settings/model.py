@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import yaml
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from resolvers.rules import default_prefix
-from streams.settings.checks import ProblemsFound, disagreements
+from streams.settings.checks import disagreements
+from streams.settings.problem import ProblemsFound
 from streams.settings.sections import (
     EntitySettings,
     IdentifierSettings,
@@ -28,6 +29,7 @@ from streams.settings.sections import (
     TopicSettings,
     WorkerSettings,
 )
+from streams.settings.states import StateSettings
 
 DEVELOPMENT_KEY = "nexus-development-key"
 """The identity key for trying out; anyone who knows it can compute ids from identifiers."""
@@ -79,7 +81,7 @@ class Settings(BaseSettings):
         default_factory=_default_entities, min_length=1, description="Entity types; a person and a group when left out."
     )
     sources: dict[str, SourceSettings] = Field(default_factory=dict, description="Raw topics and how they are read.")
-    states: list[dict[str, Any]] = Field(default_factory=list, description="Derived states.")
+    states: list[StateSettings] = Field(default_factory=list, description="States: which values they may have, and where these come from.")
     times: TimeSettings = Field(default_factory=TimeSettings, description="The window that event times must lie in.")
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="How a worker works.")
     outputs: OutputSettings = Field(default_factory=OutputSettings, description="What the output topics hold.")

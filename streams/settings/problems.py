@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from streams.settings.checks import Problem, ProblemsFound, suggestion
+from streams.settings.problem import Problem, ProblemsFound, suggestion
 from streams.settings.schema import keys_at
 
 _SECRET = re.compile(r"key$|password|secret|token")

@@ -9,6 +9,7 @@ from typing import Any
 from streams.verify.canonical import canonical
 from streams.verify.compacted import Record, read_object
 from streams.verify.expected import LISTED, Expected
+from streams.verify.instants import written
 from streams.verify.report import Difference
 from streams.verify.sides import shorten, shortened
 from streams.verify.usable import founding_digest
@@ -23,6 +24,8 @@ class Life:
     identifiers: set[tuple[str, str]] = field(default_factory=set)
     traits: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, str | None] = field(default_factory=dict)
+    states: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    recovered: bool = False
 
 
 class Timeline:
@@ -48,6 +51,7 @@ class Timeline:
             return
         self._once(key, told)
         life = self._lives.setdefault(key, Life(record.partition))
+        life.recovered |= told.get("recovery") is True
         if life.partition != record.partition:
             self._problem("partition", key, f"it is in partitions {life.partition} and {record.partition}")
         if version < life.version:
@@ -76,10 +80,22 @@ class Timeline:
                 wanted, found = (shorten(side.get(name, b"nothing").decode()) for side in (traits, life.traits))
                 if traits.get(name) != life.traits.get(name):
                     yield Difference("timeline.trait", key, f"{name} should have become {wanted}, was told to be {found}")
+            yield from self._states(founder, key, life)
             if groups.get(key, {}) != life.groups:
                 text = f"it belongs to {shorten(str(groups.get(key, {})))}, was told to belong to {shorten(str(life.groups))}"
                 yield Difference("timeline.membership", key, text)
         yield from self._others()
+
+    def _states(self, founder: int, key: str, life: Life) -> Iterator[Difference]:
+        """Compare histories; after a recovery only what holds now, since what was told before it is known in part."""
+        wanted = {name: {written(at): value for at, value in held} for name, held in self._expected.histories(founder).items()}
+        for name in sorted(wanted.keys() | life.states.keys()):
+            expected, found = (side.get(name, {}) for side in (wanted, life.states))
+            if life.recovered:
+                expected, found = (dict(sorted(side.items())[-1:]) for side in (expected, found))
+            if expected != found:
+                text = f"{name} should have been {shorten(str(expected))}, was told to be {shorten(str(found))}"
+                yield Difference("timeline.state", key, text)
 
     def _identifiers(self, key: str, wanted: set[tuple[str, str]], found: set[tuple[str, str]]) -> Iterator[Difference]:
         for names, what in ((wanted - found, "were never added"), (found - wanted, "were added, and are not its own")):
@@ -120,6 +136,7 @@ def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
         case "entity.created" | "entity.erased":
             life.identifiers.clear()
             life.traits.clear()
+            life.states.clear()
         case "identifier.added":
             life.identifiers.add((str(data.get("type")), str(data.get("value"))))
         case "identifier.removed":
@@ -133,5 +150,20 @@ def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
         case "membership.ended":
             life.groups.pop(str(data.get("group_id")), None)
         case _:
-            return kind in {"entity.merged", "entity.split", "merge.refused"}
+            return fold_state(life, kind, data) or kind in {"entity.merged", "entity.split", "merge.refused"}
+    return True
+
+
+def fold_state(life: Life, kind: str, data: dict[str, Any]) -> bool:
+    """Let a state of an entity change; says whether it is a kind that is known."""
+    match kind:
+        case "state.changed":
+            life.states.setdefault(str(data.get("state")), {})[str(data.get("entered_at"))] = data.get("to")
+        case "state.corrected":
+            history = life.states.setdefault(str(data.get("state")), {})
+            for one in data.get("old", ()):
+                history.pop(str(one.get("since")), None)
+            history.update({str(one.get("since")): one.get("value") for one in data.get("new", ())})
+        case _:
+            return kind == "state.refused"
     return True

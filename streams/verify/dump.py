@@ -211,6 +211,8 @@ _READERS: dict[str, Reader] = {
     "f": _forbidden,
     "j": _linked,
     "g": lambda *_: None,  # which endings were told; the topics show whether they were
+    "s": lambda *_: None,  # which states were told
+    "lapses": lambda *_: None,  # when values lapse
     "R": lambda *_: None,  # which refusals were told
     "y": _bucketed("erased", bytes, parse_erasure, _by_digest),
     "z": _bucketed("first_of", bytes, bytes, _by_digest),

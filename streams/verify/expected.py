@@ -17,6 +17,7 @@ import msgspec
 from streams.verify.commanded import Commanded
 from streams.verify.flood import flooded
 from streams.verify.instants import HOUR, hour, written
+from streams.verify.states import DeclaredStates, History
 from streams.verify.usable import Name, Usable, founding_digest
 
 LISTED = 1_000
@@ -128,7 +129,10 @@ class Expected:
     once_linked: set[tuple[int, int]]
     """Pairs of identifiers that a command linked, whether or not it stands."""
 
-    erased: Erased = field(default_factory=Erased)
+    erased: Erased
+    states: DeclaredStates
+    now: int
+    """The present in ms, until which values lapse."""
 
     @cached_property
     def by_digest(self) -> dict[bytes, int]:
@@ -216,9 +220,27 @@ class Expected:
                     "identifiers": [self._listed(number) for number in entity.members[:LISTED]],
                     "identifier_count": len(entity.members),
                     **_told({name: value for name, (_, value) in entity.traits.items()}),
-                    "states": {},
+                    "states": {
+                        name: {"value": held[-1][1], "since": written(held[-1][0])}
+                        for name, held in self.histories(founder).items()
+                        if held[-1][1] is not None
+                    },
                 },
             )
+
+    def histories(self, founder: int) -> dict[str, History]:
+        """Give the histories of an entity's states."""
+        entity_type = self.identifiers[founder].entity_type
+        return self.states.histories(entity_type, self._observed.get(founder, ()), self.entities[founder].first, self.now)
+
+    @cached_property
+    def _observed(self) -> dict[int, set[State]]:
+        """Gather what was observed of each entity's states."""
+        found: dict[int, set[State]] = {}
+        for identifiers, link in self.links.items():
+            if link.states and (owner := self.owner(identifiers)) >= 0:
+                found.setdefault(owner, set()).update(link.states)
+        return found
 
     def identifier_documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Write every identifier's document by its key."""

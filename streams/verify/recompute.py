@@ -7,6 +7,7 @@ one under the guards, and folded. Nothing of the resolver is used, and nothing i
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from streams.verify.commanded import Commanded
 from streams.verify.expected import Belonging, Counts, Entity, Erased, Expected, Link, Moment, Pair, Part, Seen
 from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
+from streams.verify.states import DeclaredStates
 from streams.verify.usable import Name, Usable
 
 MOST_IDENTIFIERS = 200
@@ -51,6 +53,7 @@ class Gathered:
     def __init__(self, settings: Settings, commanded: Commanded | None = None) -> None:
         """Start with nothing, or with what was commanded."""
         self._usable = Usable(settings)
+        self._states = DeclaredStates(settings)
         self._numbers: dict[tuple[str, str, str], int] = {}
         self._by_key: dict[tuple[str, str, str], int] = {}
         self._identifiers: list[Name] = []
@@ -81,7 +84,7 @@ class Gathered:
         for index, (participant, (identifiers, traits)) in enumerate(zip(event.participants, sightings, strict=True)):
             if identifiers:
                 usable = True
-                together = self._see(moment, index, identifiers, traits, participant.states)
+                together = self._see(moment, index, identifiers, traits, self._states.seen(event, participant))
                 self._take_part(f"{event.source}:{event.event_id}:{index}".encode(), (together, sys.intern(participant.role), at))
             elif self.commanded.cutoffs and self._is_erased(participant, at):
                 self._erased.participants.add(f"{event.source}:{event.event_id}:{index}".encode())
@@ -110,6 +113,8 @@ class Gathered:
             self.commanded,
             self._once_linked(),
             self._erased,
+            self._states,
+            time.time_ns() // 1_000_000,
         )
         self._erased.former |= self.commanded.former
         for (member, group), one in self._belongings.items():
@@ -221,7 +226,7 @@ class Gathered:
         return number
 
     def _see(
-        self, moment: Moment, index: int, identifiers: tuple[int, ...], traits: dict[str, bytes], states: dict[str, str]
+        self, moment: Moment, index: int, identifiers: tuple[int, ...], traits: dict[str, bytes], states: list[tuple[str, str]]
     ) -> tuple[int, ...]:
         link = self._links.get(identifiers)
         if link is None:
@@ -238,7 +243,7 @@ class Gathered:
                     known[name] = observed
         if states:
             link.states = link.states or set()
-            link.states.update((state, moment, index, value) for state, value in states.items())
+            link.states.update((state, moment, index, value) for state, value in states)
         return link.identifiers
 
     def _keep(self, value: bytes) -> bytes:

@@ -27,6 +27,8 @@ class Life:
     identifiers: set[tuple[str, str]] = field(default_factory=set)
     traits: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, str | None] = field(default_factory=dict)
+    states: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """By state, its value from each time on."""
     absorbed_at: int = 0
     """The version of the last line about an id that it absorbed."""
 
@@ -109,6 +111,9 @@ def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
     data = told["data"] if isinstance(told.get("data"), dict) else {}
     if kind in {"identifier.added", "identifier.removed", "trait.changed"} and not life.alive:
         yield "not_living", "it is told of an id that does not live"
+    if kind in {"state.changed", "state.corrected", "state.refused"}:
+        yield from _state(life.states.setdefault(str(data.get("state")), {}), kind, data)
+        return
     match kind:
         case "entity.created":
             yield from _created(life)
@@ -144,6 +149,7 @@ def _erased(life: Life, *, lives_on: bool) -> Iterator[Wrong]:
     life.alive, life.merged_into, life.erased = lives_on, None, not lives_on
     life.identifiers.clear()
     life.traits.clear()
+    life.states.clear()
 
 
 def _created(life: Life) -> Iterator[Wrong]:
@@ -152,6 +158,7 @@ def _created(life: Life) -> Iterator[Wrong]:
     life.alive, life.merged_into, life.erased = True, None, False
     life.identifiers.clear()
     life.traits.clear()
+    life.states.clear()
 
 
 def _ended(life: Life, merged_into: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
@@ -184,6 +191,23 @@ def _trait(life: Life, name: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
         life.traits.pop(name, None)
     else:
         life.traits[name] = new
+
+
+def _state(history: dict[str, str | None], kind: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Go on with a state's history, or correct it."""
+    name, last = data.get("state"), max(history, default="")
+    if kind == "state.changed":
+        at, old, new = str(data.get("entered_at")), data.get("from"), data.get("to")
+        if old != history.get(last) or at <= last:
+            yield "state_old", f"{name} was {old} before {at}, it says; told was {history.get(last)} from {last} on"
+        elif old == new:
+            yield "state_again", f"{name} is {new} already"
+        history[at] = new
+    elif kind == "state.corrected":
+        wrong = [one for one in data.get("old", ()) if history.pop(str(one.get("since")), "") != one.get("value")]
+        if wrong or not (data.get("old") or data.get("new")):
+            yield "state_old", f"{name} is corrected where it was not told: {wrong[:1]}"
+        history.update({str(one.get("since")): one.get("value") for one in data.get("new", ())})
 
 
 def _read(value: bytes | None) -> str:

@@ -70,7 +70,7 @@ def _gathered(evidence: list[Evidence]) -> tuple[dict[bytes, Link], dict[tuple[b
         for member in one.memberships:
             pair = one.sightings[member.member].link, one.sightings[member.group].link
             memberships.setdefault(pair, set()).add((replace(event, value=(member.role or "").encode()), member.ended))
-    assert world_of(RULES, links, memberships, LISTED).successors, "no identifier is a hub"
+    assert world_of(RULES, links, memberships, LISTED, 0).successors, "no identifier is a hub"
     return links, memberships
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from resolvers.correction import Correction, CorrectionBatch, Kind
 from resolvers.erasure import Erasure
+from resolvers.folds import of_centre
+from resolvers.instant import read_instant
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
@@ -21,14 +23,54 @@ from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
-from streams.settings import EntitySettings, HubSettings, IdentifierSettings
+from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings
+from tests.batch_states import batch_histories
 from tests.histories import KEY, Documents, batch, documents, read_again, written
 from tests.properties.depth import depth
 from tests.properties.strategies import START_MS, STEP_MS, events
 from tests.telling import Topics, check_told, drain, publish
 
 SHARDS = 3
+NOW = START_MS + 12 * STEP_MS
 
+STATES = [
+    StateSettings.model_validate(one)
+    for one in (
+        {
+            "name": "test_life",
+            "entity": "person",
+            "participant": "life",
+            "values": ["new", "on", "off", "gone"],
+            "initial": "new",
+            "lapses": [{"value": "on", "becomes": "off", "after": "1h"}, {"value": "off", "becomes": "gone", "after": "100m"}],
+        },
+        {"name": "test_plan", "entity": "person", "participant": "plan", "values": ["on"]},
+        {
+            "name": "test_seen",
+            "entity": "person",
+            "rules": [
+                {"source": "web", "when": "length(participants) > `1` && participants[0].traits", "value": "web"},
+                {"event": "seen", "source": "crm", "role": "r", "value_of": "memberships[0].role"},
+            ],
+        },
+        {"name": "test_shop", "entity": "group", "initial": "open", "lapses": [{"value": "open", "becomes": "shut", "after": "2h"}]},
+        {
+            "name": "test_both",
+            "entity": "person",
+            "derived": {
+                "components": {"life": "test_life", "plan": {"state": "test_plan", "when": "value == 'on'"}},
+                "value": "life == 'on' && plan",
+            },
+        },
+        {
+            "name": "test_chain",
+            "entity": "person",
+            "initial": "calm",
+            "values": ["calm", "both", "web"],
+            "derived": {"components": {"both": "test_both", "seen": "test_seen"}, "value": "both == 'true' && 'both' || seen"},
+        },
+    )
+]
 
 Guards = tuple[int | None, int, int]
 """(limit, over, size)."""
@@ -53,7 +95,7 @@ def rules_of(guards: Guards) -> Rules:
             size=size,
         ),
     }
-    return Rules.from_settings(settings, KEY)
+    return Rules.from_settings(settings, KEY, STATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +232,7 @@ async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Do
 
 async def in_redis(url: str, rules: Rules, arrival: Arrival, bound: Bounds) -> tuple[Documents, Topics]:
     """Let an arrival come to a space of its own."""
-    resolver = RedisResolver(url, rules, f"guards-{uuid4().hex}", SHARDS, 16, bound)
+    resolver = RedisResolver(url, rules, f"guards-{uuid4().hex}", SHARDS, 16, bound, lambda: NOW)
     await resolver.open()
     try:
         found, topics, issued = await arrive(resolver, rules, arrival)
@@ -203,17 +245,31 @@ async def in_redis(url: str, rules: Rules, arrival: Arrival, bound: Bounds) -> t
         await resolver.close()
 
 
+def check_histories(resolver: MemoryResolver, rules: Rules, *told: Topics) -> None:
+    """Check that the histories of all states are those of the set of observations, and that timelines tell them."""
+    world, links = resolver.world(), resolver._kept.links.values()
+    for name, view in world.entities.items():
+        observed = {one for link in links if of_centre(link, world.owner) == name for one in link.states}
+        expected = batch_histories(rules.states.of(view.entity_type), observed, view.first, NOW)
+        assert {state: {one.since: one.value for one in history} for state, history in view.states.items()} == expected
+        for topics in told:
+            told_of = {state: history for state, history in topics.timeline[name].states.items() if history}
+            assert {state: {read_instant(at): value for at, value in history.items()} for state, history in told_of.items()} == expected
+
+
 @depth(200)
 @given(twice(), bounds)
 def test_memory_and_redis_keep_the_same_apart_in_any_order(
     redis_url: str, runner: asyncio.Runner, ways: tuple[Guards, Arrival, Arrival], bound: Bounds
 ) -> None:
     rules, first, second = rules_of(ways[0]), ways[1], ways[2]
-    memory, told_memory, _ = runner.run(arrive(MemoryResolver(rules, SHARDS, bound.listed), rules, first))
+    resolver = MemoryResolver(rules, SHARDS, bound.listed, lambda: NOW)
+    memory, told_memory, _ = runner.run(arrive(resolver, rules, first))
     redis, told_redis = runner.run(in_redis(redis_url, rules, second, bound))
     assert written(memory) == written(redis)
     check_told(memory, told_memory, bound.listed)
     check_told(redis, told_redis, bound.listed)
+    check_histories(resolver, rules, told_memory, told_redis)
 
 
 def without(history: list[Event | Said], blocked: tuple[str, str, str], rules: Rules) -> list[Event | Said]:

@@ -40,7 +40,7 @@ def written(number: int, identifiers: list[tuple[str, int]], minute: int) -> Eve
 def test_both_keep_the_same_apart(story: list[tuple[list[tuple[str, int]], int]], guards: Guards) -> None:
     settings = settings_of(*guards)
     events = [written(number, *one) for number, one in enumerate(story)]
-    rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode())
+    rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
     evidence = [evidence_of(rules, one) for one in events]
     together = [
         Together(tuple(sorted(sighting.identifiers, key=strength)), one.occurred_at) for one in evidence for sighting in one.sightings

@@ -86,10 +86,3 @@ def test_adapt_tells_events_and_rejections_line_by_line(config: Path, tmp_path: 
     assert "not valid JSON" in second["rejected"]
     assert result.stderr == "2 records: 1 events, 1 rejected\n"
     assert result.exit_code == 0
-
-
-def test_what_is_not_built_yet_is_named_and_guards_are_not() -> None:
-    guarded = {"person": {"identifiers": {"user_id": {"limit": 1}, "device": {"hub": {"of": "user_id"}}}, "size": 50}}
-    found = {finding.what: finding.level for finding in examine(settings_from({"entities": guarded, "states": [{"name": "x"}]}))}
-    assert found["states"] == "warning"
-    assert not any(what.startswith("entities.person") and level != "ok" for what, level in found.items())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from resolvers.change import Change
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.identifier import Identifier, entity_id
-from resolvers.timeline import Change, Merge, changes, ending, joinings, membership_changes, timeline_record, untold
+from resolvers.timeline import Merge, changes, ending, joinings, membership_changes, timeline_record, untold
 
 E1, E2 = Fact(1_000, "crm", "e1"), Fact(2_000, "web", "e2")
 EMAIL = SeenIdentifier(Identifier("person", "email", "a@b.example"), b"1" * 16, 1_000, 0, E1)

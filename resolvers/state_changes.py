@@ -1,0 +1,71 @@
+"""State changes: what the timeline tells when the histories of an entity's states became others.
+
+Invariant: who replays these records in order holds the histories: `state.changed` adds a point at the end, `state.corrected` takes the
+points of its `old` intervals out and puts those of its `new` ones in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from resolvers.change import NOBODY, Change
+from resolvers.entity import Fact, Point, Refusal
+from resolvers.instant import write_instant
+
+Histories = Mapping[str, Sequence[Point]]
+
+
+def state_changes(old: Histories, new: Histories, *, whole: bool = True) -> Iterator[Change]:
+    """Tell how each state's history came from what was told. Of an old one that is not `whole` only the last point is known."""
+    for name in sorted(old.keys() | new.keys()):
+        yield from _changes(name, list(old.get(name, ())), list(new.get(name, ())), whole=whole)
+
+
+def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]:
+    """Tell which values were refused since."""
+    known = set(old)
+    for one in new:
+        if one not in known:
+            data = {"state": one.state, "value": one.value, "reason": "the state does not allow this value"}
+            yield Change("state.refused", Fact(one.occurred_at, one.source, one.event_id), data)
+
+
+def _changes(name: str, old: list[Point], new: list[Point], *, whole: bool) -> Iterator[Change]:
+    if not whole and old:
+        same = [at for at, point in enumerate(new) if _same(point, old[-1])]
+        new = new[same[0] :] if same else new
+    kept = [point for point in new if old and point.since <= old[-1].since]
+    before = 0
+    while before < min(len(old), len(kept)) and _same(old[before], kept[before]):
+        before += 1
+    behind = 0
+    while behind < min(len(old), len(kept)) - before and _same(old[-1 - behind], kept[-1 - behind]):
+        behind += 1
+    was, now = old[before : len(old) - behind], kept[before : len(kept) - behind]
+    if was or now:
+        data: dict[str, Any] = {
+            "state": name,
+            "old": _intervals(was, old[len(old) - behind :]),
+            "new": _intervals(now, [*kept[len(kept) - behind :], *new[len(kept) :]]),
+        }
+        yield Change("state.corrected", _event((now or was)[0]), data)
+    value = kept[-1].value if kept else None
+    for point in new[len(kept) :]:
+        data = {"state": name, "from": value, "to": point.value, "entered_at": write_instant(point.since)}
+        yield Change("state.changed", _event(point), data)
+        value = point.value
+
+
+def _same(one: Point, other: Point) -> bool:
+    return (one.since, one.value) == (other.since, other.value)
+
+
+def _event(point: Point) -> Fact:
+    return Fact(point.since, point.source, point.event_id) if point.source else Fact(point.since, NOBODY.source, NOBODY.event_id)
+
+
+def _intervals(points: Sequence[Point], after: Sequence[Point]) -> list[dict[str, Any]]:
+    ends = [write_instant(point.since) for point in (*points, *after)][1:] if points else []
+    untils = [*ends[: len(points)], *[None] * (len(points) - len(ends))]
+    return [{"value": point.value, "since": write_instant(point.since), "until": end} for point, end in zip(points, untils, strict=True)]

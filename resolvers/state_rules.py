@@ -1,0 +1,194 @@
+"""State rules: from what the settings declare of states to the rules that compute them, and to what events say of them.
+
+Invariant: made once, of declarations that a settings check has passed. Neighbours: `states` computes histories by these rules;
+`evidence` asks what an event says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from typing import Any, Protocol
+
+import jmespath
+import msgspec
+
+from resolvers.states import Component, Derivation, Lapse, StateRule, StateRules
+
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class EventRuleDeclaration(Protocol):
+    """Which events say that a state has a value; every part that is left out (None) fits any event."""
+
+    @property
+    def event(self) -> str | None: ...
+    @property
+    def type(self) -> str | None: ...
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def role(self) -> str | None: ...
+    @property
+    def when(self) -> str | None: ...
+    @property
+    def value(self) -> str | None: ...
+    @property
+    def value_of(self) -> str | None: ...
+
+
+class LapseDeclaration(Protocol):
+    """A value that was not observed again for some time becomes another."""
+
+    @property
+    def value(self) -> str: ...
+    @property
+    def becomes(self) -> str: ...
+    @property
+    def after(self) -> str: ...
+
+
+class ComponentDeclaration(Protocol):
+    """A state, or whether a condition on its value holds."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def when(self) -> str | None: ...
+
+
+class DerivedDeclaration(Protocol):
+    """How a state follows from others."""
+
+    @property
+    def components(self) -> Mapping[str, ComponentDeclaration]: ...
+    @property
+    def value(self) -> str: ...
+
+
+class StateDeclaration(Protocol):
+    """What the settings say of one state."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def entity(self) -> str: ...
+    @property
+    def values(self) -> Sequence[str] | None: ...
+    @property
+    def initial(self) -> str | None: ...
+    @property
+    def participant(self) -> str | None: ...
+    @property
+    def rules(self) -> Sequence[EventRuleDeclaration]: ...
+    @property
+    def lapses(self) -> Sequence[LapseDeclaration]: ...
+    @property
+    def derived(self) -> DerivedDeclaration | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _EventRule:
+    state: str
+    entity_type: str
+    wanted: Mapping[str, str]
+    role: str | None
+    when: Any
+    value: str | None
+    value_of: Any
+
+    def says(self, event: Mapping[str, Any]) -> str | None:
+        if any(event.get(name) != value for name, value in self.wanted.items()) or (self.when is not None and not self.when.search(event)):
+            return None
+        if self.value_of is None:
+            return self.value
+        found = self.value_of.search(event)
+        if found is None or isinstance(found, str):
+            return found or None
+        return msgspec.json.encode(found, order="deterministic").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """All states of a space: `rules` by entity type, and what participants and events say of them."""
+
+    rules: Mapping[str, StateRules] = field(default_factory=dict)
+    _named: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    _events: tuple[_EventRule, ...] = ()
+
+    @classmethod
+    def declared(cls, states: Iterable[StateDeclaration]) -> States:
+        """Make the rules of declarations."""
+        chosen = list(states)
+        by_type: dict[str, dict[str, StateDeclaration]] = {}
+        named: dict[tuple[str, str], tuple[str, ...]] = {}
+        for one in chosen:
+            by_type.setdefault(one.entity, {})[one.name] = one
+            if one.participant is not None:
+                named[one.entity, one.participant] = (*named.get((one.entity, one.participant), ()), one.name)
+        rules = {name: {one: _rule(mine[one]) for one in in_order(mine)} for name, mine in by_type.items()}
+        return cls(rules, named, tuple(_event_rule(one, rule) for one in chosen for rule in one.rules))
+
+    def of(self, entity_type: str) -> StateRules:
+        """Give the rules of an entity type's states."""
+        return self.rules.get(entity_type, {})
+
+    def of_participant(self, entity_type: str, carried: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Say which states have which values by what a participant carries. A state that others are read from is not kept itself."""
+        for name, value in carried.items():
+            for state in self._named.get((entity_type, name), (name,)):
+                yield state, value
+
+    def of_event(self, event: object) -> list[tuple[str, str | None, str, str]]:
+        """Say what an event makes of states: (entity type, role of the participant or None for any, state, value)."""
+        if not self._events:
+            return []
+        plain = msgspec.to_builtins(event)
+        return [(one.entity_type, one.role, one.state, value) for one in self._events if (value := one.says(plain)) is not None]
+
+
+NO_STATES = States()
+
+
+def in_order(states: Mapping[str, StateDeclaration]) -> Iterator[str]:
+    """Order the states of an entity type, those that others are derived from first. Raises graphlib.CycleError."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for name, one in states.items():
+        sorter.add(name, *([each.state for each in one.derived.components.values()] if one.derived else []))
+    return (name for name in sorter.static_order() if name in states)
+
+
+def meaning(one: StateDeclaration) -> list[Any]:
+    """Write all that decides which values a state has, and when, as plain values."""
+    events = [[rule.event, rule.type, rule.source, rule.role, rule.when, rule.value, rule.value_of] for rule in one.rules]
+    lapses = [[each.value, each.becomes, milliseconds(each.after)] for each in one.lapses]
+    derived = one.derived and [[[name, each.state, each.when] for name, each in one.derived.components.items()], one.derived.value]
+    values = None if one.values is None else sorted(one.values)
+    return [one.entity, one.name, values, one.initial, one.participant, events, lapses, derived]
+
+
+def milliseconds(duration: str) -> int:
+    """Read `90s`, `15m`, `12h` or `30d`."""
+    return int(duration[:-1]) * _UNITS[duration[-1]]
+
+
+def _rule(one: StateDeclaration) -> StateRule:
+    lapses = {each.value: Lapse(each.value, each.becomes, milliseconds(each.after)) for each in one.lapses}
+    values = None if one.values is None else frozenset(one.values)
+    return StateRule(one.name, values, one.initial, lapses, _derivation(one.derived) if one.derived else None)
+
+
+def _derivation(derived: DerivedDeclaration) -> Derivation:
+    components = (Component(name, one.state, _compiled(one.when)) for name, one in derived.components.items())
+    return Derivation(tuple(components), jmespath.compile(derived.value))
+
+
+def _event_rule(state: StateDeclaration, one: EventRuleDeclaration) -> _EventRule:
+    wanted = {"name": one.event, "type": one.type, "source": one.source}
+    fits = {name: value for name, value in wanted.items() if value is not None}
+    return _EventRule(state.name, state.entity, fits, one.role, _compiled(one.when), one.value, _compiled(one.value_of))
+
+
+def _compiled(expression: str | None) -> Any:  # noqa: ANN401 - jmespath tells no types
+    return None if expression is None else jmespath.compile(expression)

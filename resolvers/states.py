@@ -1,0 +1,185 @@
+"""States: from what was observed of an entity to the values that it held, and since when.
+
+A history is a list of points: from a point's time on the state has its value, until the next point. So its intervals are half-open,
+never overlap, and the last one is open. Invariant: pure; a history is a function of the set of observations, the entity's first time
+and the present. Neighbours: `folds` and `redis_rows` gather observations; `state_changes` tells how one history became another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from resolvers.entity import Fact, Point
+
+Observation = tuple[str, int, str, str, int, str]
+"""A state seen: (state, event time in ms, source, event id, participant, value)."""
+
+History = tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """A value that was not observed again for `after` ms becomes another."""
+
+    value: str
+    becomes: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What a derived state is made of: another state, or whether a condition on its value holds."""
+
+    name: str
+    state: str
+    when: Any = None
+    """A compiled expression over `{"value": ...}`, or None for the value itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """How a state follows from others: a compiled expression over the present values of its components."""
+
+    components: tuple[Component, ...]
+    expression: Any
+    _known: dict[tuple[str | None, ...], str | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def value(self, present: tuple[str | None, ...]) -> str | None:
+        """Give the value that follows, of the components' values in order; None for none."""
+        if present not in self._known:
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            self._known[present] = self._computed(present)
+        return self._known[present]
+
+    def _computed(self, present: tuple[str | None, ...]) -> str | None:
+        values = {
+            one.name: value if one.when is None else bool(one.when.search({"value": value}))
+            for one, value in zip(self.components, present, strict=True)
+        }
+        return _text(self.expression.search(values))
+
+
+@dataclass(frozen=True, slots=True)
+class StateRule:
+    """The rule of one state. Without `values` every value is allowed."""
+
+    name: str
+    values: frozenset[str] | None = None
+    initial: str | None = None
+    lapses: Mapping[str, Lapse] = field(default_factory=dict)
+    derivation: Derivation | None = None
+
+
+StateRules = Mapping[str, StateRule]
+"""The declared states of an entity type, those that others are derived from first."""
+
+_PLAIN = StateRule("")
+_MOST_KNOWN = 10_000
+_IN_ORDER = itemgetter(1, 2, 3, 4, 5)
+
+
+def histories(rules: StateRules, observations: Iterable[Observation], first_seen: int, now: int) -> dict[str, History]:
+    """Compute the history of every state, declared or not, that has one. Times are in ms; `now` bounds what lapses."""
+    seen: dict[str, list[Observation]] = {}
+    for one in observations:
+        seen.setdefault(one[0], []).append(one)
+    found = {name: observed(rules.get(name, _PLAIN), seen[name], first_seen, now) for name in seen}
+    for name, rule in rules.items():
+        if rule.derivation is not None:
+            found[name] = derived(rule, rule.derivation, found, first_seen)
+        elif name not in found and rule.initial is not None:
+            found[name] = observed(rule, (), first_seen, now)
+    return {name: found[name] for name in sorted(found) if found[name]}
+
+
+def observed(rule: StateRule, observations: Iterable[Observation], first_seen: int, now: int) -> History:
+    """Compute the history of a state that is observed.
+
+    Of observations at the same time the largest by (source, event id, participant, value) holds, and no other leaves a trace.
+    """
+    points: list[Point] = []
+    value, since, event = rule.initial, first_seen, Fact(0, "", "")
+    if value is not None:
+        points.append(Point(first_seen, value))
+    for _, at, source, event_id, _, now_it_is in _holding(rule, observations):
+        value = _lapsed(rule, points, value, since, event, at - 1)
+        since, event = at, Fact(0, source, event_id)
+        if points and points[-1].since == at:  # the initial value, which held for no time
+            points.pop()
+            value = points[-1].value if points else None
+        if now_it_is != value:
+            points.append(Point(at, now_it_is, source, event_id))
+        value = now_it_is
+    _lapsed(rule, points, value, since, event, now)
+    return tuple(points)
+
+
+def _holding(rule: StateRule, observations: Iterable[Observation]) -> list[Observation]:
+    """Order the observations whose value is allowed, one for each time."""
+    allowed = [one for one in observations if rule.values is None or one[5] in rule.values]
+    return list({one[1]: one for one in sorted(allowed, key=_IN_ORDER)}.values())
+
+
+def _lapsed(rule: StateRule, points: list[Point], value: str | None, since: int, event: Fact, until: int) -> str | None:
+    """Let a value lapse, and what it becomes in turn, as long as that is not after `until`; gives the value then."""
+    while value is not None and (lapse := rule.lapses.get(value)) is not None and since + lapse.after <= until:
+        since, value = since + lapse.after, lapse.becomes
+        points.append(Point(since, value, event.source, event.event_id))
+    return value
+
+
+def derived(rule: StateRule, derivation: Derivation, found: Mapping[str, History], first_seen: int) -> History:
+    """Compute the history of a state that follows from others: each keeps its value until it has another. Only changes are kept."""
+    changes: dict[int, list[tuple[int, Point]]] = {first_seen: []}
+    for place, component in enumerate(derivation.components):
+        for point in found.get(component.state, ()):
+            changes.setdefault(max(point.since, first_seen), []).append((place, point))
+    present: list[str | None] = [None] * len(derivation.components)
+    points: list[Point] = []
+    value: str | None = None
+    for at in sorted(changes):
+        for place, point in changes[at]:
+            present[place] = point.value
+        follows = derivation.value(tuple(present))
+        if follows is None or (rule.values is not None and follows not in rule.values):
+            follows = rule.initial
+        if follows != value:
+            cause = max((point for _, point in changes[at]), key=lambda point: (point.source, point.event_id), default=Point(at, None))
+            points.append(Point(at, follows, cause.source, cause.event_id))
+            value = follows
+    return tuple(points)
+
+
+def refused(rules: StateRules, observations: Iterable[Observation]) -> list[Observation]:
+    """Give the observations whose value their state does not allow, in order."""
+    return sorted(one for one in observations if (rule := rules.get(one[0])) and rule.values is not None and one[5] not in rule.values)
+
+
+def next_lapse(rules: StateRules, observations: Collection[Observation], first_seen: int, now: int) -> int | None:
+    """Tell when the next value lapses, in ms; None for never."""
+    due = []
+    for name, rule in rules.items():
+        if not rule.lapses:
+            continue
+        mine = _holding(rule, (one for one in observations if one[0] == name))
+        value, since = (mine[-1][5], mine[-1][1]) if mine else (rule.initial, first_seen)
+        while value is not None and (lapse := rule.lapses.get(value)) is not None:
+            since, value = since + lapse.after, lapse.becomes
+            if since > now:
+                due.append(since)
+                break
+    return min(due, default=None)
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return msgspec.json.encode(value, order="deterministic").decode()

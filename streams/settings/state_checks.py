@@ -1,0 +1,94 @@
+"""What must agree between the states of the settings. Neighbour: `checks` runs this with everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from graphlib import CycleError
+from typing import TYPE_CHECKING
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from resolvers.state_rules import in_order
+from streams.settings.problem import Path, Problem, suggestion
+
+if TYPE_CHECKING:
+    from streams.settings.model import Settings
+    from streams.settings.states import StateSettings
+
+
+def state_problems(settings: Settings) -> Iterator[Problem]:
+    """List what is wrong with the states."""
+    by_type: dict[str, dict[str, StateSettings]] = {}
+    for index, one in enumerate(settings.states):
+        path: Path = ("states", index)
+        if one.entity not in settings.entities:
+            known = list(settings.entities)
+            yield Problem(
+                (*path, "entity"), one.entity, f"must be a declared entity type: {', '.join(known)}{suggestion(one.entity, known)}"
+            )
+        if one.name in by_type.setdefault(one.entity, {}):
+            yield Problem((*path, "name"), one.name, f"is declared already for {one.entity}")
+        by_type[one.entity][one.name] = one
+    for index, one in enumerate(settings.states):
+        yield from _state(("states", index), one, by_type[one.entity])
+    for name, states in by_type.items():
+        try:
+            list(in_order(states))
+        except CycleError as error:
+            circle = " <- ".join(error.args[1])
+            yield Problem(("states",), circle, f"states of {name} are derived from each other in a circle; take one out of it")
+
+
+def _state(path: Path, one: StateSettings, others: dict[str, StateSettings]) -> Iterator[Problem]:
+    allowed = one.values
+    named: list[tuple[Path, str | None]] = [(("initial",), one.initial)]
+    named += [(("rules", at, "value"), rule.value) for at, rule in enumerate(one.rules)]
+    named += [(("lapses", at, key), getattr(lapse, key)) for at, lapse in enumerate(one.lapses) for key in ("value", "becomes")]
+    for where, value in named:
+        if value is not None and allowed is not None and value not in allowed:
+            yield Problem((*path, *where), value, f"must be one of {', '.join(allowed)}{suggestion(value, allowed)}")
+    yield from _lapses(path, one)
+    for at, rule in enumerate(one.rules):
+        here = (*path, "rules", at)
+        if (rule.value is None) == (rule.value_of is None):
+            yield Problem((*here, "value"), rule.value, "either value or value_of must be given")
+        if not any((rule.event, rule.type, rule.source, rule.when)):
+            yield Problem(here, "{}", "needs an event, type, source or when, or it would fit every event")
+        yield from _expressions(here, {"when": rule.when, "value_of": rule.value_of})
+    if one.derived is None:
+        return
+    if one.rules or one.lapses or one.participant is not None:
+        yield Problem((*path, "derived"), one.name, "a derived state is not observed: leave out participant, rules and lapses")
+    for name, component in one.derived.components.items():
+        here = (*path, "derived", "components", name)
+        if component.state not in others:
+            known = list(others)
+            text = f"must be a declared state of {one.entity}: {', '.join(known)}{suggestion(component.state, known)}"
+            yield Problem((*here, "state"), component.state, text)
+        yield from _expressions(here, {"when": component.when})
+    yield from _expressions((*path, "derived"), {"value": one.derived.value})
+
+
+def _lapses(path: Path, one: StateSettings) -> Iterator[Problem]:
+    becomes: dict[str, str] = {}
+    for at, lapse in enumerate(one.lapses):
+        if lapse.value in becomes:
+            yield Problem((*path, "lapses", at, "value"), lapse.value, "lapses already; give each value one lapse")
+        becomes[lapse.value] = lapse.becomes
+    for value in becomes:
+        seen = [value]
+        while (after := becomes.get(seen[-1])) is not None and after not in seen:
+            seen.append(after)
+        if after == value:
+            yield Problem((*path, "lapses"), " -> ".join([*seen, value]), "values lapse in a circle, for ever; take one out of it")
+            return
+
+
+def _expressions(path: Path, expressions: dict[str, str | None]) -> Iterator[Problem]:
+    for key, expression in expressions.items():
+        try:
+            if expression is not None:
+                jmespath.compile(expression)
+        except JMESPathError as error:
+            yield Problem((*path, key), expression, f"must be a JMESPath expression: {str(error).splitlines()[0].removesuffix(':')}")

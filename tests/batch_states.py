@@ -1,0 +1,51 @@
+"""States by the plainest means: what value a state has at one moment, asked of every moment at which it may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from resolvers.states import Observation, StateRule
+
+Histories = dict[str, dict[int, str | None]]
+"""By state, its value from each time on."""
+
+
+def batch_histories(rules: Mapping[str, StateRule], observations: Collection[Observation], first_seen: int, now: int) -> Histories:
+    """Compute all histories of one entity."""
+    names = {*rules, *(one[0] for one in observations)}
+    ages = [0]
+    for lapse in (one for rule in rules.values() for one in rule.lapses.values()):  # a value may lapse after any sum of times
+        ages += [age + lapse.after for age in ages]
+    moments = sorted({first_seen, *(one[1] for one in observations)})
+    moments = sorted({at + age for at in moments for age in ages if age == 0 or at + age <= now})
+
+    def value(name: str, at: int) -> str | None:
+        rule = rules.get(name, StateRule(name))
+        if rule.derivation is not None:
+            return _derived(rule, lambda state: value(state, at))
+        mine = [one for one in observations if one[0] == name and one[1] <= at and (rule.values is None or one[5] in rule.values)]
+        last = max(mine, key=lambda one: one[1:], default=None)
+        held, since = (last[5], last[1]) if last else (rule.initial, first_seen)
+        while held is not None and held in rule.lapses and since + rule.lapses[held].after <= at:
+            since, held = since + rule.lapses[held].after, rule.lapses[held].becomes
+        return held
+
+    found: Histories = {}
+    for name in sorted(names):
+        before: str | None = None
+        for at in moments:
+            if (holds := value(name, at)) != before:
+                found.setdefault(name, {})[at] = before = holds
+    return found
+
+
+def _derived(rule: StateRule, value: Callable[[str], str | None]) -> str | None:
+    assert rule.derivation is not None
+    values = {}
+    for one in rule.derivation.components:
+        values[one.name] = value(one.state) if one.when is None else bool(one.when.search({"value": value(one.state)}))
+    found = rule.derivation.expression.search(values)
+    if isinstance(found, bool):
+        found = "true" if found else "false"
+    assert found is None or isinstance(found, str)
+    return found if found is not None and (rule.values is None or found in rule.values) else rule.initial
