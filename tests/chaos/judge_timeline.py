@@ -111,8 +111,8 @@ def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
     data = told["data"] if isinstance(told.get("data"), dict) else {}
     if kind in {"identifier.added", "identifier.removed", "trait.changed"} and not life.alive:
         yield "not_living", "it is told of an id that does not live"
-    if kind in {"state.changed", "state.corrected", "state.refused"}:
-        yield from _state(life.states.setdefault(str(data.get("state")), {}), kind, data)
+    if kind in FOLDED:
+        yield from FOLDED[kind](life, kind, data)
         return
     match kind:
         case "entity.created":
@@ -125,12 +125,6 @@ def _step(life: Life, kind: str, told: Mapping[str, Any]) -> Iterator[Wrong]:
             _split(life, ended=data.get("ended") is True)
         case "entity.merged":
             life.absorbed_at = told["version"] if isinstance(told.get("version"), int) else 0
-        case "identifier.added" | "identifier.removed":
-            yield from _identifier(life, kind, (str(data.get("type")), str(data.get("value"))))
-        case "trait.changed":
-            yield from _trait(life, str(data.get("trait")), data)
-        case "membership.started" | "membership.changed" | "membership.ended":
-            yield from _membership(life, kind, data)
         case _:
             yield "unknown", "nothing of this kind happens"
 
@@ -168,7 +162,8 @@ def _ended(life: Life, merged_into: str, told: Mapping[str, Any]) -> Iterator[Wr
     life.alive, life.merged_into, life.erased = False, merged_into, False
 
 
-def _identifier(life: Life, kind: str, name: tuple[str, str]) -> Iterator[Wrong]:
+def _identifier(life: Life, kind: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+    name = (str(data.get("type")), str(data.get("value")))
     there = name in life.identifiers
     if kind == "identifier.added":
         life.identifiers.add(name)
@@ -180,7 +175,8 @@ def _identifier(life: Life, kind: str, name: tuple[str, str]) -> Iterator[Wrong]
             yield "removed_again", f"{':'.join(name)} is not its own"
 
 
-def _trait(life: Life, name: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+def _trait(life: Life, _: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+    name = str(data.get("trait"))
     old, new = (None if data.get(side) is None else bytes(canonical(data[side])) for side in ("old", "new"))
     before = life.traits.get(name)
     if old != before:
@@ -193,8 +189,9 @@ def _trait(life: Life, name: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
         life.traits[name] = new
 
 
-def _state(history: dict[str, str | None], kind: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+def _state(life: Life, kind: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
     """Go on with a state's history, or correct it."""
+    history = life.states.setdefault(str(data.get("state")), {})
     name, last = data.get("state"), max(history, default="")
     if kind == "state.changed":
         at, old, new = str(data.get("entered_at")), data.get("from"), data.get("to")
@@ -227,6 +224,14 @@ def _membership(life: Life, kind: str, data: Mapping[str, Any]) -> Iterator[Wron
         life.groups.pop(group, None)
     else:
         life.groups[group] = role
+
+
+FOLDED = {
+    **dict.fromkeys(("identifier.added", "identifier.removed"), _identifier),
+    "trait.changed": _trait,
+    **dict.fromkeys(("membership.started", "membership.changed", "membership.ended"), _membership),
+    **dict.fromkeys(("state.changed", "state.corrected", "state.refused"), _state),
+}
 
 
 def _endings(lives: Mapping[str, Life], documents: Mapping[str, dict[str, Any]]) -> Iterator[Difference]:
