@@ -41,6 +41,7 @@ from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting
 from resolvers.standing import Standing
+from resolvers.state_changes import refusals, state_changes
 from resolvers.timeline import (
     changes,
     ended,
@@ -213,10 +214,11 @@ class MemoryResolver:
         if waiting is not None:
             return waiting
         now, again = self._documents(), self._retold.get(shard, set())
-        dirty = [key for key in now.keys() | self._told.keys() | again if self._dirty(key, now) and self._shard(*key) == shard]
+        world = self.world()
+        dirty = [key for key in now.keys() | self._told.keys() | again if self._dirty(key, now, world) and self._shard(*key) == shard]
         if not dirty:
             return None
-        world, chosen = self.world(), sorted(dirty)[:limit]
+        chosen = sorted(dirty)[:limit]
         views: Views = {**world.entities, **{f"{person}:{group}": view for (person, group), view in world.memberships.items()}}
         records = [OutputRecord(topic, key, now.get((topic, key))) for topic, key in chosen]
         records += [line for topic, key in chosen for line in self._timeline(topic, key, now.get((topic, key)), views.get(key))]
@@ -225,10 +227,17 @@ class MemoryResolver:
         self._taken[shard] = (now, views, chosen)
         return self._rounds[shard]
 
-    def _dirty(self, key: tuple[str, str], now: dict[tuple[str, str], dict[str, Any]]) -> bool:
-        if key[0] == "entities" and key[1] in self._noted.refusals:
+    def _dirty(self, key: tuple[str, str], now: dict[tuple[str, str], dict[str, Any]], world: World) -> bool:
+        if key[0] == "entities" and (key[1] in self._noted.refusals or self._corrected(world.entities.get(key[1]))):
             return True
         return any(key in keys for keys in self._retold.values()) or _differ(now.get(key), self._told.get(key))
+
+    def _corrected(self, view: EntityView | None) -> bool:
+        """Say whether an entity's states have another history than was told, also where its document says the same."""
+        told = self._told_views.get(view.entity_id) if view else None
+        if view is None or not isinstance(told, EntityView):
+            return False
+        return any(state_changes(told.states, view.states, whole=told.whole)) or any(refusals(told.refused, view.refused))
 
     async def recover(self, ends: Ends, shard: int | None = None, told: int = 0) -> bool:
         """Begin a recovery: of a store that was born again, since this one forgets nothing while it lives."""
@@ -335,8 +344,8 @@ class MemoryResolver:
 
     async def backlog(self) -> Backlog:
         """Count what differs from what was told."""
-        now = self._documents()
-        dirty = sum(self._dirty(key, now) for key in now.keys() | self._told.keys())
+        now, world = self._documents(), self.world()
+        dirty = sum(self._dirty(key, now, world) for key in now.keys() | self._told.keys())
         return Backlog(dirty, len(self._rounds), 0, len(self._recovery.steps))
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:

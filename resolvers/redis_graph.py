@@ -280,7 +280,7 @@ class RedisResolver:
 
     async def backlog(self) -> Backlog:
         """Count what is not yet told."""
-        _, counts = await self._call("backlog")
+        _, counts = await self._call("backlog", self._clock())
         return Backlog(*counts)
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """State changes: what the timeline tells when the histories of an entity's states became others.
 
 Invariant: who replays these records in order holds the histories: `state.changed` adds a point at the end, `state.corrected` takes the
-points of its `old` intervals out and puts those of its `new` ones in.
+points of its `old` intervals out and puts those of its `new` ones in; one whose `old` is null, all that was told of the state.
 """
 
 from __future__ import annotations
@@ -17,9 +17,15 @@ Histories = Mapping[str, Sequence[Point]]
 
 
 def state_changes(old: Histories, new: Histories, *, whole: bool = True) -> Iterator[Change]:
-    """Tell how each state's history came from what was told. Of an old one that is not `whole` only the last point is known."""
+    """Tell how each state's history came from what was told. One of which not the `whole` is known any more is told anew."""
     for name in sorted(old.keys() | new.keys()):
-        yield from _changes(name, list(old.get(name, ())), list(new.get(name, ())), whole=whole)
+        if whole:
+            yield from _changes(name, list(old.get(name, ())), list(new.get(name, ())))
+        else:
+            history = new.get(name, ())
+            yield Change(
+                "state.corrected", _event((history or old[name])[-1]), {"state": name, "old": None, "new": _intervals(history, ())}
+            )
 
 
 def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]:
@@ -31,10 +37,7 @@ def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]
             yield Change("state.refused", Fact(one.occurred_at, one.source, one.event_id), data)
 
 
-def _changes(name: str, old: list[Point], new: list[Point], *, whole: bool) -> Iterator[Change]:
-    if not whole and old:
-        same = [at for at, point in enumerate(new) if _same(point, old[-1])]
-        new = new[same[0] :] if same else new
+def _changes(name: str, old: list[Point], new: list[Point]) -> Iterator[Change]:
     kept = [point for point in new if old and point.since <= old[-1].since]
     before = 0
     while before < min(len(old), len(kept)) and _same(old[before], kept[before]):

@@ -69,7 +69,9 @@ class Told:
                 assert data["entered_at"] > max(history, default="")
                 history[data["entered_at"]] = data["to"]
             case "state.corrected":
-                for one in data["old"]:
+                if data["old"] is None:
+                    history.clear()
+                for one in data["old"] or ():
                     assert history.pop(one["since"]) == one["value"]
                 history |= {one["since"]: one["value"] for one in data["new"]}
                 self.check_intervals(history, data["new"])

@@ -25,7 +25,6 @@ class Life:
     traits: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, str | None] = field(default_factory=dict)
     states: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    recovered: bool = False
 
 
 class Timeline:
@@ -51,7 +50,6 @@ class Timeline:
             return
         self._once(key, told)
         life = self._lives.setdefault(key, Life(record.partition))
-        life.recovered |= told.get("recovery") is True
         if life.partition != record.partition:
             self._problem("partition", key, f"it is in partitions {life.partition} and {record.partition}")
         if version < life.version:
@@ -87,12 +85,10 @@ class Timeline:
         yield from self._others()
 
     def _states(self, founder: int, key: str, life: Life) -> Iterator[Difference]:
-        """Compare histories; after a recovery only what holds now, since what was told before it is known in part."""
+        """Compare histories."""
         wanted = {name: {written(at): value for at, value in held} for name, held in self._expected.histories(founder).items()}
         for name in sorted(wanted.keys() | life.states.keys()):
             expected, found = (side.get(name, {}) for side in (wanted, life.states))
-            if life.recovered:
-                expected, found = (dict(sorted(side.items())[-1:]) for side in (expected, found))
             if expected != found:
                 text = f"{name} should have been {shorten(str(expected))}, was told to be {shorten(str(found))}"
                 yield Difference("timeline.state", key, text)
@@ -161,7 +157,9 @@ def fold_state(life: Life, kind: str, data: dict[str, Any]) -> bool:
             life.states.setdefault(str(data.get("state")), {})[str(data.get("entered_at"))] = data.get("to")
         case "state.corrected":
             history = life.states.setdefault(str(data.get("state")), {})
-            for one in data.get("old", ()):
+            if data.get("old") is None:
+                history.clear()
+            for one in data.get("old") or ():
                 history.pop(str(one.get("since")), None)
             history.update({str(one.get("since")): one.get("value") for one in data.get("new", ())})
         case _:

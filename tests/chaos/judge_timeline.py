@@ -201,8 +201,10 @@ def _state(life: Life, kind: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
             yield "state_again", f"{name} is {new} already"
         history[at] = new
     elif kind == "state.corrected":
-        wrong = [one for one in data.get("old", ()) if history.pop(str(one.get("since")), "") != one.get("value")]
-        if wrong or not (data.get("old") or data.get("new")):
+        if data.get("old") is None:  # after a recovery all is told anew
+            history.clear()
+        wrong = [one for one in data.get("old") or () if history.pop(str(one.get("since")), "") != one.get("value")]
+        if wrong or data.get("old") == data.get("new"):
             yield "state_old", f"{name} is corrected where it was not told: {wrong[:1]}"
         history.update({str(one.get("since")): one.get("value") for one in data.get("new", ())})
 

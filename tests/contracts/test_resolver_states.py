@@ -1,0 +1,210 @@
+"""States: what every resolver tells of the values that entities hold, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from resolvers.correction import Kind
+from resolvers.instant import read_instant
+from resolvers.memory import MemoryResolver
+from resolvers.port import Resolver
+from resolvers.redis_graph import RedisResolver
+from resolvers.rules import Rules
+from streams.events import Event
+from streams.settings import StateSettings
+from tests.contracts.test_resolver_corrections import say
+from tests.histories import ENTITIES, KEY, at, batch, documents, event, person
+from tests.telling import Topics, check_told, drain
+
+SHARDS = 2
+STATES: list[dict[str, Any]] = [
+    {
+        "name": "billing_subscription",
+        "entity": "person",
+        "participant": "subscription",
+        "values": ["trial", "active", "past_due", "churned"],
+        "lapses": [{"value": "trial", "becomes": "churned", "after": "14d"}],
+    },
+    {"name": "app_login", "entity": "person", "rules": [{"event": "seen", "source": "app", "value": "yes"}]},
+    {
+        "name": "customer_stage",
+        "entity": "person",
+        "initial": "lead",
+        "derived": {
+            "components": {"pays": {"state": "billing_subscription", "when": "value == 'active'"}, "login": "app_login"},
+            "value": "pays && (login && 'engaged' || 'paying') || null",
+        },
+    },
+]
+RULES = Rules.from_settings(ENTITIES, KEY, [StateSettings.model_validate(one) for one in STATES])
+
+
+@dataclass(slots=True)
+class Clock:
+    """The present, which a test may move."""
+
+    now: str = "02T0:00"
+
+    def __call__(self) -> int:
+        return read_instant(at(self.now))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def resolver(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Resolver]:
+    """Give a resolver under these rules."""
+    if request.param == "memory":
+        yield MemoryResolver(RULES, SHARDS, clock=clock)
+        return
+    graph = RedisResolver(request.getfixturevalue("redis_url"), RULES, f"states-{uuid4().hex}", SHARDS, 16, clock=clock)
+    await graph.open()
+    yield graph
+    await graph.drop()
+    await graph.close()
+
+
+def billed(event_id: str, when: str, value: str, *identifiers: str) -> Event:
+    """Make a sighting of a subscription."""
+    return event(event_id, when, person(*(identifiers or ("user_id:u",)), states={"subscription": value}), source="stripe")
+
+
+async def tell(resolver: Resolver, topics: Topics, *seen: Event) -> list[tuple[str, dict[str, Any]]]:
+    """Apply events in a batch of its own and publish; gives what the timeline told of states then."""
+    before = len(topics.lines)
+    position = await resolver.position("events", 0)
+    await resolver.apply(batch(seen, position.offset, rules=RULES))
+    await drain(resolver, topics, SHARDS)
+    return [(one["kind"], one["data"]) for one in topics.lines[before:] if one["kind"].startswith("state.")]
+
+
+def changed(state: str, before: str | None, after: str | None, when: str) -> tuple[str, dict[str, Any]]:
+    return "state.changed", {"state": state, "from": before, "to": after, "entered_at": at(when)}
+
+
+def interval(value: str | None, since: str, until: str | None) -> dict[str, Any]:
+    return {"value": value, "since": at(since), "until": until and at(until)}
+
+
+async def of_person(resolver: Resolver) -> dict[str, Any]:
+    (found,) = [one for (topic, _), one in (await documents(resolver)).items() if topic == "entities"]
+    states: dict[str, Any] = found["states"]
+    return states
+
+
+async def test_a_state_holds_until_another_value_is_seen(resolver: Resolver) -> None:
+    topics = Topics()
+    assert await tell(resolver, topics, billed("e1", "9:00", "trial"), billed("e2", "10:00", "trial")) == [
+        changed("billing_subscription", None, "trial", "9:00"),
+        changed("customer_stage", None, "lead", "9:00"),
+    ]
+    assert await tell(resolver, topics, billed("e3", "11:00", "active")) == [
+        changed("billing_subscription", "trial", "active", "11:00"),
+        changed("customer_stage", "lead", "paying", "11:00"),
+    ]
+    assert await of_person(resolver) == {
+        "billing_subscription": {"value": "active", "since": at("11:00")},
+        "customer_stage": {"value": "paying", "since": at("11:00")},
+    }
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_a_late_event_corrects_the_intervals_that_it_should(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, billed("e1", "9:00", "trial"), billed("e2", "12:00", "trial"), billed("e3", "13:00", "active"))
+    assert await tell(resolver, topics, billed("late", "11:00", "past_due")) == [
+        (
+            "state.corrected",
+            {
+                "state": "billing_subscription",
+                "old": [],
+                "new": [interval("past_due", "11:00", "12:00"), interval("trial", "12:00", "13:00")],
+            },
+        )
+    ]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_of_two_at_one_time_the_larger_holds_and_the_other_leaves_no_trace(resolver: Resolver) -> None:
+    topics = Topics()
+    told = await tell(resolver, topics, billed("b", "9:00", "past_due"), billed("a", "9:00", "active"))
+    assert told[0] == changed("billing_subscription", None, "past_due", "9:00")
+    assert await tell(resolver, topics, billed("c", "9:00", "active")) == [
+        (
+            "state.corrected",
+            {
+                "state": "billing_subscription",
+                "old": [interval("past_due", "9:00", None)],
+                "new": [interval("active", "9:00", None)],
+            },
+        ),
+        (
+            "state.corrected",
+            {"state": "customer_stage", "old": [interval("lead", "9:00", None)], "new": [interval("paying", "9:00", None)]},
+        ),
+    ]
+
+
+async def test_a_value_that_is_not_allowed_is_refused_once_and_changes_nothing(resolver: Resolver) -> None:
+    topics = Topics()
+    told = await tell(resolver, topics, billed("e1", "9:00", "paused"), billed("e1", "9:00", "paused"))
+    assert told[-1] == (
+        "state.refused",
+        {"state": "billing_subscription", "value": "paused", "reason": "the state does not allow this value"},
+    )
+    assert [kind for kind, _ in told] == ["state.changed", "state.refused"]  # that it is a lead
+    assert await tell(resolver, topics, billed("e1", "9:00", "paused")) == []
+    assert await of_person(resolver) == {"customer_stage": {"value": "lead", "since": at("9:00")}}
+
+
+async def test_a_value_lapses_by_event_time_or_when_the_clock_says_so(resolver: Resolver, clock: Clock) -> None:
+    topics = Topics()
+    await tell(resolver, topics, billed("e1", "9:00", "trial"))
+    clock.now = "15T9:00:00"
+    assert await tell(resolver, topics) == [changed("billing_subscription", "trial", "churned", "15T9:00")]
+    assert await tell(resolver, topics) == []
+    assert await tell(resolver, topics, billed("e2", "14T9:00", "trial")) == [
+        (
+            "state.corrected",
+            {"state": "billing_subscription", "old": [interval("churned", "15T9:00", None)], "new": []},
+        )
+    ]
+    check_told(await documents(resolver), topics, 1_000)
+    clock.now = "28T9:00"
+    assert await tell(resolver, topics) == [changed("billing_subscription", "trial", "churned", "28T9:00")]
+
+
+async def test_merging_recomputes_and_splitting_divides_by_link(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, billed("e1", "9:00", "active", "user_id:u1"), billed("e2", "9:30", "past_due", "user_id:u2"))
+    joined = event("e3", "10:00", person("user_id:u1", "device:d")), event("e4", "10:00", person("user_id:u2", "device:d"))
+    assert ("billing_subscription", "active", "past_due") in [
+        (data["state"], data["from"], data["to"]) for kind, data in await tell(resolver, topics, *joined) if kind == "state.changed"
+    ]
+    assert (await of_person(resolver))["billing_subscription"] == {"value": "past_due", "since": at("9:30")}
+    await say(resolver, Kind.BLOCK, "device:d")
+    found = await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    check_told(found, topics, 1_000)
+    states = sorted(one["states"]["billing_subscription"]["value"] for (topic, _), one in found.items() if topic == "entities")
+    assert states == ["active", "past_due"]
+
+
+async def test_events_say_states_and_states_are_derived(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, billed("e1", "9:00", "active"))
+    login = event("e2", "10:00", person("user_id:u"), source="app")
+    assert await tell(resolver, topics, login) == [
+        changed("app_login", None, "yes", "10:00"),
+        changed("customer_stage", "paying", "engaged", "10:00"),
+    ]
+    last = topics.lines[-1]
+    assert (last["source"], last["event_id"], last["occurred_at"]) == ("app", "e2", at("10:00"))
