@@ -46,13 +46,13 @@ def _entity(rows: Rows, taken: list[Any], remembered: list[Remembered]) -> Itera
     match row[0]:
         case b"living":
             view = rows.entity(digest, row)
-            old = rows.told(view, digest, row, traits) if had else None
+            told_states, lapses = pack_states(view), view.lapses or 0
+            old = rows.told(view, digest, row, traits, told_states) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
             merges = rows.merges(notes, b"+")
             parted = partings(view, [merge.absorbed_id for merge in rows.merges(notes, b"/")])
             erased = bool(row[8]) or any(note[0] == b"x" for note in notes)
             told = [*parted, *changes(old, view, merges if had == GOES_ON else untold(old, merges), erased=erased)]
-            told_states, lapses = pack_states(view), view.lapses or 0
             told += [
                 refusal(guard, merge.event, merge.identifiers) for sign, guard in _GUARDS.items() for merge in rows.merges(notes, sign)
             ]

@@ -5,6 +5,7 @@ Times lie in Redis as milliseconds since the year 1, so that they pack unsigned;
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -79,11 +80,16 @@ class Rows:
         view = EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
         return with_states(view, self._rules, {read_observation(one) for one in row[10]}, self._clock())
 
-    def told(self, view: EntityView, digest: bytes, row: list[Any], traits: bytes) -> EntityView:
-        """Rebuild, as far as the timeline needs it, how an entity was told last. `digest` is that of which its id is made."""
+    def told(self, view: EntityView, digest: bytes, row: list[Any], traits: bytes, states: bytes) -> EntityView:
+        """Rebuild, as far as the timeline needs it, how an entity was told last.
+
+        `digest` is that of which its id is made, `states` are packed as they are now: often just as they were.
+        """
         before = {one[0] for one in row[6] if one[6]} | {digest}
         listed = (*(one for one in view.identifiers if one.digest in before), *map(self.identifier, row[7]))
         old = EntityView(view.entity_id, view.entity_type, view.first, view.last_hour, listed, len(listed), read_traits(traits))
+        if row[9] == states:
+            return replace(old, states=view.states, refused=view.refused)
         return with_told_states(old, row[9])
 
     def successors(self, row: list[Any]) -> list[str]:

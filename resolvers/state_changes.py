@@ -19,6 +19,8 @@ Histories = Mapping[str, Sequence[Point]]
 def state_changes(old: Histories, new: Histories, *, whole: bool = True) -> Iterator[Change]:
     """Tell how each state's history came from what was told. One of which not the `whole` is known any more is told anew."""
     for name in sorted(old.keys() | new.keys()):
+        if whole and old.get(name) == new.get(name):
+            continue
         if whole:
             yield from _changes(name, list(old.get(name, ())), list(new.get(name, ())))
         else:

@@ -82,6 +82,7 @@ StateRules = Mapping[str, StateRule]
 _PLAIN = StateRule("")
 _MOST_KNOWN = 10_000
 _IN_ORDER = itemgetter(1, 2, 3, 4, 5)
+_BY_TIME = itemgetter(0)
 
 
 def histories(rules: StateRules, observations: Iterable[Observation], first_seen: int, now: int) -> dict[str, History]:
@@ -136,24 +137,32 @@ def _lapsed(rule: StateRule, points: list[Point], value: str | None, since: int,
 
 def derived(rule: StateRule, derivation: Derivation, found: Mapping[str, History], first_seen: int) -> History:
     """Compute the history of a state that follows from others: each keeps its value until it has another. Only changes are kept."""
-    changes: dict[int, list[tuple[int, Point]]] = {first_seen: []}
-    for place, component in enumerate(derivation.components):
-        for point in found.get(component.state, ()):
-            changes.setdefault(max(point.since, first_seen), []).append((place, point))
+    moves = [(point.since, place, point) for place, part in enumerate(derivation.components) for point in found.get(part.state, ())]
+    if len(derivation.components) > 1:
+        moves.sort(key=_BY_TIME)
     present: list[str | None] = [None] * len(derivation.components)
     points: list[Point] = []
     value: str | None = None
-    for at in sorted(changes):
-        for place, point in changes[at]:
-            present[place] = point.value
-        follows = derivation.value(tuple(present))
-        if follows is None or (rule.values is not None and follows not in rule.values):
-            follows = rule.initial
+    cause: Point | None = None
+    if not moves or moves[0][0] > first_seen:
+        value = _following(rule, derivation, present)
+        points += [Point(first_seen, value)] if value is not None else []
+    for number, (at, place, point) in enumerate(moves, start=1):
+        present[place] = point.value
+        if cause is None or (point.source, point.event_id) > (cause.source, cause.event_id):
+            cause = point
+        if number < len(moves) and moves[number][0] == at:
+            continue
+        follows = _following(rule, derivation, present)
         if follows != value:
-            cause = max((point for _, point in changes[at]), key=lambda point: (point.source, point.event_id), default=Point(at, None))
             points.append(Point(at, follows, cause.source, cause.event_id))
-            value = follows
+        value, cause = follows, None
     return tuple(points)
+
+
+def _following(rule: StateRule, derivation: Derivation, present: list[str | None]) -> str | None:
+    value = derivation.value(tuple(present))
+    return rule.initial if value is None or (rule.values is not None and value not in rule.values) else value
 
 
 def refused(rules: StateRules, observations: Iterable[Observation]) -> list[Observation]:
