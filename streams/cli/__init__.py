@@ -23,6 +23,7 @@ GROUPS = (
     "health",
     "dead_letters",
     "ask",
+    "timeline",
     "explain",
     "correct",
     "erase",

@@ -17,6 +17,8 @@ from streams.cli.options import ConfigOption, JsonOption
 from streams.cli.output import plain, print_json, say
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from resolvers.identifier import Identifier
     from resolvers.port import Resolver
     from resolvers.preview import Picture, Surroundings
@@ -78,16 +80,28 @@ def entity(
         GraphForm | None,
         typer.Option("--graph", metavar="FORM", help="Its identifiers and links instead: json, or dot for Graphviz."),
     ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="As it was at this event time, by what the timeline tells: RFC 3339.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show an entity; for an id that ended, what became of it, and the living entity that it leads to.
 
-    A graph of more than about 1,000 identifiers or links is cut, the nearest to the founder are kept, and it says so.
+    A graph of more than about 1,000 identifiers or links is cut, the nearest to the founder are kept, and it says so. As of an event time
+    it is shown with the identifiers, traits, states and memberships that the timeline of this very id gives for then, corrections applied;
+    that costs one reading of the timeline partition in which it lies.
     """
     from streams.settings import load_settings  # noqa: PLC0415 - keeps `nexus --help` quick
 
     settings = load_settings(config)
+    if as_of is not None:
+        found = asyncio.run(_told_then(settings, entity_id, as_of))
+        if as_json:
+            print_json(found)
+        else:
+            _show(found)
+        return
     ended, document = asyncio.run(_living(settings, entity_id))
     if graph is not None:
         if ended:
@@ -100,6 +114,23 @@ def entity(
     if ended:
         print(f"{entity_id} was merged into {ended['merged_into']}")
     _show(document)
+
+
+async def _told_then(settings: Settings, entity_id: str, as_of: str) -> dict[str, Any]:
+    from streams.life import lines_of, then, then_document  # noqa: PLC0415
+
+    at_ms = _instant(as_of)
+    return then_document(entity_id, then(await lines_of(settings, [entity_id]), at_ms))
+
+
+def _instant(as_of: str) -> int:
+    from resolvers.errors import NexusError  # noqa: PLC0415
+    from resolvers.instant import read_instant  # noqa: PLC0415
+
+    try:
+        return read_instant(as_of)
+    except ValueError as error:
+        raise NexusError(f"--as-of {as_of!r} is not an RFC 3339 time: {error}") from error
 
 
 def _draw(settings: Settings, document: dict[str, Any], form: GraphForm) -> None:
@@ -164,14 +195,10 @@ async def _entity_of(settings: Settings, identifier: Identifier) -> dict[str, An
 async def _entity_then(settings: Settings, identifier: Identifier, as_of: str) -> dict[str, Any]:
     """Compute an entity by the evidence up to an event time. Raises NexusError."""
     from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
-    from resolvers.instant import read_instant  # noqa: PLC0415
     from resolvers.preview import picture, surroundings, until  # noqa: PLC0415
     from streams.graph import open_graph, rules_of  # noqa: PLC0415
 
-    try:
-        at_ms = read_instant(as_of)
-    except ValueError as error:
-        raise NexusError(f"--as-of {as_of!r} is not an RFC 3339 time: {error}") from error
+    at_ms = _instant(as_of)
     async with open_graph(settings, check=False) as graph:
         try:
             around = await surroundings(graph, [identifier], over_all=True)
@@ -275,14 +302,29 @@ def _show(document: Mapping[str, Any]) -> None:
     traits = document.get("traits", {})
     name = traits.get("name")
     with tidy(console):
-        head = f"[bold]{document['entity_id']}[/]  {document['entity_type']}" + (f"  [bold green]{escape(str(name))}[/]" if name else "")
+        head = f"[bold]{document['entity_id']}[/]  {document.get('entity_type', '')}" + (
+            f"  [bold green]{escape(str(name))}[/]" if name else ""
+        )
         console.print(head, soft_wrap=True)
         facts = [("first seen", document["first_seen"])]
         facts += [("last seen", f"{document['last_seen'][:13]}h")] if "last_seen" in document else []
         facts += [(trait, escape(str(value))) for trait, value in traits.items()]
         console.print(grid((f"[dim]{fact}[/]", told) for fact, told in facts))
+        _show_states(console, document)
         count, listed = document["identifier_count"], document["identifiers"]
         oldest = f", the oldest {len(listed):,} of them" if count > len(listed) else ""
         console.print(f"  {count:,} identifier{'' if count == 1 else 's'}{oldest}:")
         rows = ((f"[dim]{one['type']}[/]", f"[dim]{one['first_seen'][:10]}[/]", escape(one["value"])) for one in listed)
         console.print(grid(rows, 4))
+
+
+def _show_states(console: Console, document: Mapping[str, Any]) -> None:
+    """Print the states and, where they are known, the memberships."""
+    from rich.markup import escape  # noqa: PLC0415
+
+    from streams.cli.layout import grid  # noqa: PLC0415
+
+    if held := document.get("states"):
+        console.print(grid((f"[dim]{state}[/]", escape(one["value"]), f"[dim]since {one['since'][:16]}[/]") for state, one in held.items()))
+    if belongs := document.get("memberships"):
+        console.print(grid((f"[dim]{escape(one['role'] or 'member')} of[/]", one["group_id"]) for one in belongs))
