@@ -15,13 +15,15 @@ from streams.cli.layout import grid, tidy
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streams.demo import Findings, Found, Letter, Outcome, Reason, Unheard
+    from streams.demo import Correction, Findings, Found, Letter, Outcome, Reason, Unheard
 
 _STORY = (
     "Mara came by laptop and by phone, pays by card, orders by telephone number and has a new address: one person.",
     "Jonas had two accounts until an alias joined them, with everything that each had gathered.",
     "info@northmill.example stands in the mails and bills of three people, and joins nobody.",
     "Mara's first visit arrived last, five weeks late. Her id became that of the visit; the former ones still lead to her.",
+    "Jonas tried, paid, fell behind and left; that he had paid at all arrived last, and corrected his lifecycle.",
+    "His account's place at Fernhollow Studio moved to the id that an alias gave him.",
     "An old row of the CRM came after the new one, and changed nothing. What was sent twice counts once.",
 )
 """What to look for; tests/integration/test_demo.py keeps every line true."""
@@ -70,6 +72,10 @@ def _entity(console: Console, found: Found) -> None:
     rows = [(f"[dim]{one.type}[/]", escape(one.value), f"[cyan]{', '.join(one.sources)}[/]") for one in found.identifiers]
     console.print(grid(rows))
     console.print(grid((f"[dim]{name}[/]", escape(told)) for name, told in _facts(found)))
+    if found.states:
+        console.print(grid((f"[dim]{name}[/]", escape(_history(history))) for name, history in found.states.items()))
+    for correction in found.corrections:
+        console.print(grid([("[yellow]corrected[/]", escape(_corrected(correction)))]))
     if found.reasons:
         console.print(f"  [yellow]{'one person' if found.entity_type == 'person' else 'one company'}, because[/]")
         console.print(grid((_reason(reason) for reason in found.reasons), 4))
@@ -84,6 +90,16 @@ def _facts(found: Found) -> Iterator[tuple[str, str]]:
     yield "seen", f"{_day(found.first_seen)} to {_day(found.last_seen)}"
     if found.former_ids:
         yield "former ids", f"{', '.join(found.former_ids)}: still lead here"
+
+
+def _history(history: tuple[tuple[str, str], ...]) -> str:
+    return ", ".join(f"{value} {_short(since)}" for value, since in history)
+
+
+def _corrected(one: Correction) -> str:
+    """Say what a late event changed."""
+    old, new = (", ".join(f"{value} {_short(since)}" for value, since, _ in side) or "nothing" for side in (one.old, one.new))
+    return f"{one.state}: {old} became {new}, by {one.source} {one.event_id}, which came late"
 
 
 def _reason(reason: Reason) -> tuple[str, ...]:
@@ -116,6 +132,10 @@ def _numbers(outcome: Outcome, seconds: float) -> Iterator[tuple[str, str]]:
 
 def _day(instant: str) -> str:
     return datetime.fromisoformat(instant).strftime("%d %b %Y")
+
+
+def _short(instant: str) -> str:
+    return datetime.fromisoformat(instant).strftime("%d %b")
 
 
 def _minute(instant: str) -> str:

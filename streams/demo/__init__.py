@@ -6,7 +6,7 @@ Invariant: it is the pipeline as it is, with a real worker, Kafka and Redis; not
 
 from __future__ import annotations
 
-from streams.demo.findings import Findings, Found, KnownIdentifier, Letter, Reason, Unheard
+from streams.demo.findings import Correction, Findings, Found, KnownIdentifier, Letter, Reason, Unheard
 from streams.demo.session import Audience, Outcome, hold
 
-__all__ = ["Audience", "Findings", "Found", "KnownIdentifier", "Letter", "Outcome", "Reason", "Unheard", "hold"]
+__all__ = ["Audience", "Correction", "Findings", "Found", "KnownIdentifier", "Letter", "Outcome", "Reason", "Unheard", "hold"]

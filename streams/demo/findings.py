@@ -7,10 +7,12 @@ from the timeline; where it tells several joins as one, the event log fills in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from resolvers.instant import LATEST_MS
 from streams.events import Event, Identifier
+from streams.life import Then, then
 
 Pair = tuple[str, str]
 """Identifier type and normalised value."""
@@ -53,8 +55,19 @@ class Belonging:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What a late event changed of intervals that were told already: (value, since, until) each."""
+
+    state: str
+    source: str
+    event_id: str
+    old: tuple[tuple[str, str, str | None], ...]
+    new: tuple[tuple[str, str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """A living entity. `former_ids` were issued on the way and lead to it."""
+    """A living entity. `former_ids` were issued on the way and lead to it; `states` are by name the values, each with its beginning."""
 
     entity_id: str
     entity_type: str
@@ -66,6 +79,10 @@ class Found:
     memberships: tuple[Belonging, ...]
     reasons: tuple[Reason, ...]
     former_ids: tuple[str, ...]
+    states: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    corrections: tuple[Correction, ...] = ()
+    moved: int = 0
+    """Memberships that came here from a former id, or went to another of the group's, with a merge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +130,9 @@ def read_findings(outputs: Outputs, normalise: Normalise, strength: Callable[[st
     names = {entity_id: _name(one) for entity_id, one in living.items()}
     former = _former_ids(outputs.entities)
     links = list(_links(outputs.events, normalise))
+    life: dict[str, list[Mapping[str, Any]]] = {}
+    for line in outputs.timeline:
+        life.setdefault(line["entity_id"], []).append(line)
     told = {(one["source"], one["event_id"], one["entity_id"]) for one in outputs.timeline if one["kind"] in _TOLD_KINDS}
     found = []
     for entity_id, one in living.items():
@@ -132,10 +152,37 @@ def read_findings(outputs: Outputs, normalise: Normalise, strength: Callable[[st
                 tuple(_belongings(outputs.memberships, entity_id, names)),
                 spanning(first, seen),
                 tuple(sorted(former.get(entity_id, ()))),
+                _states(life.get(entity_id, ())),
+                tuple(_corrections(life.get(entity_id, ()))),
+                sum(line["kind"] == "membership.ended" and bool(line["data"].get("moved")) for each in ids for line in life.get(each, ())),
             )
         )
     found.sort(key=lambda one: (one.entity_type != "person", -len(one.identifiers), one.first_seen, one.entity_id))
     return Findings(tuple(found), tuple(_unheard(outputs.events, normalise)), tuple(_letters(outputs.dead_letters)))
+
+
+def _states(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Replay what the timeline tells of an entity's states, in the order in which it was told."""
+    of_states = [line for line in lines if line["kind"].startswith("state.") or line["kind"] in {"entity.created", "entity.erased"}]
+    then = life_of(of_states)
+    return {
+        name: tuple((value, since) for since, value in sorted(history.items()) if value is not None)
+        for name, history in sorted(then.states.items())
+        if history
+    }
+
+
+def life_of(lines: Iterable[Mapping[str, Any]]) -> Then:
+    """Fold the timeline of an id to its end."""
+    return then((dict(line) for line in lines), LATEST_MS)
+
+
+def _corrections(lines: Iterable[Mapping[str, Any]]) -> Iterator[Correction]:
+    for line in lines:
+        data = line.get("data", {})
+        if line["kind"] == "state.corrected" and data["old"] is not None:
+            old, new = (tuple((one["value"], one["since"], one["until"]) for one in data[side]) for side in ("old", "new"))
+            yield Correction(data["state"], line["source"] or "", line["event_id"] or "", old, new)
 
 
 def spanning(told: Iterable[Reason], seen: Iterable[Reason]) -> tuple[Reason, ...]:

@@ -109,6 +109,8 @@ def _held(state: StateSettings | None, observed: list[State], first: int, now: i
     held: History = sorted((at, one[3]) for at, one in largest.items())
     if state is not None and state.initial is not None and (not held or held[0][0] > first):
         held.insert(0, (first, state.initial))
+    if not held:
+        return []
     ends = [after for (after, _) in held[1:]]
     values: History = []
     for (at, value), end in zip(held, [*ends, now + 1], strict=True):

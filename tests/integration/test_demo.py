@@ -90,6 +90,24 @@ def test_a_visit_that_arrives_last_gives_the_id(shown: dict[str, Any]) -> None:
     assert mara["entity_id"] not in mara["former_ids"]
 
 
+def test_a_lifecycle_across_sources_is_corrected_by_a_late_event(shown: dict[str, Any]) -> None:
+    jonas = named(shown, "Jonas Okafor")
+    assert [value for value, _ in jonas["states"]["customer_lifecycle"]] == ["trial", "active", "past_due", "churned"]
+    assert [value for value, _ in jonas["states"]["support_contact"]] == ["talking", "silent"]
+    assert [since[:10] for _, since in jonas["states"]["billing_subscription"]] == ["2025-03-18", "2025-03-22", "2025-03-28"]
+    corrected = {one["state"]: (one["event_id"], [new[0] for new in one["new"]]) for one in jonas["corrections"]}
+    assert corrected["billing_subscription"] == ("evt_015", ["active"])
+    assert corrected["customer_lifecycle"] == ("evt_015", ["active"])
+    northmill = named(shown, "Northmill Bakery")
+    assert northmill["states"]["account_contact"][0][0] == "talking"
+
+
+def test_a_membership_moves_with_a_merge(shown: dict[str, Any]) -> None:
+    jonas = named(shown, "Jonas Okafor")
+    assert jonas["moved"] >= 1
+    assert [one["name"] for one in jonas["memberships"]] == ["Fernhollow Studio"]
+
+
 def test_an_old_row_that_comes_after_the_new_one_changes_nothing(shown: dict[str, Any]) -> None:
     mara = named(shown, "Mara Lindqvist")
     assert mara["traits"]["title"] == "Head of operations"
@@ -98,7 +116,7 @@ def test_an_old_row_that_comes_after_the_new_one_changes_nothing(shown: dict[str
 
 def test_three_records_are_in_the_dead_letters_with_their_reasons(shown: dict[str, Any]) -> None:
     assert {one["source"] for one in shown["letters"]} == {"calendar", "crm", "stripe"}
-    assert (shown["records"], shown["events"]) == (78, 75)
+    assert (shown["records"], shown["events"]) == (80, 77)
 
 
 def test_resolution_is_a_stream(shown: dict[str, Any]) -> None:
