@@ -50,7 +50,15 @@ async def desk(stack: Addresses, directory: Path) -> AsyncIterator[Pipeline]:
                     "topic": f"{own}.raw",
                     "adapter": "mapping",
                     "event": {"id": "id", "name": "'seen'", "occurred_at": "at"},
-                    "participants": [{"entity": "person", "role": "guest", "identifiers": identifiers, "traits": {"name": "name"}}],
+                    "participants": [
+                        {
+                            "entity": "person",
+                            "role": "guest",
+                            "identifiers": identifiers,
+                            "traits": {"name": "name"},
+                            "states": {"plan": "plan"},
+                        }
+                    ],
                 }
             },
         }
