@@ -14,6 +14,7 @@ from resolvers.entity import (
     merged_document,
     split_document,
 )
+from resolvers.identifier import founder_of
 from resolvers.port import OutputRecord, Remembered
 from resolvers.redis_rows import Rows, entity_type_of, read_membership
 from resolvers.timeline import changes, ended, ending, joinings, membership_changes, partings, refusal, timeline_record, untold
@@ -60,7 +61,8 @@ def _entity(rows: Rows, taken: list[Any], remembered: list[Remembered]) -> Itera
             entity_type, survivor = entity_type_of(row[2]), rows.entity_id(row[1], row[2])
             entity_id = rows.entity_id(digest, row[2])
             document = merged_document(entity_id, entity_type, survivor)
-            joined = list(joinings(rows.merges(notes, b"+")))
+            known = () if had == GOES_ON else row[4]
+            joined = list(joinings([merge for merge in rows.merges(notes, b"+") if founder_of(merge.absorbed_id) not in known]))
             if row[3] and not joined:
                 return  # as it was told before
             last = (merge.event for merge in rows.merges(notes, b"-")[-1:])

@@ -6,7 +6,7 @@ Pure functions from views (what a store knows, in memory or in Redis) to the doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 
 from resolvers.identifier import Identifier
 from resolvers.instant import HOUR_MS, hour_of, write_instant
+from resolvers.trait_rules import gathered
 
 LISTED_IDENTIFIERS = 1_000
 """A document lists at most so many identifiers, the oldest, beside their count."""
@@ -30,6 +31,13 @@ class Fact:
     source: str
     event_id: str
     value: bytes = b""
+    seen_at: int | None = field(default=None, compare=False)
+    """When it was, for a fact whose order is not the time; `occurred_at` is its order then."""
+
+    @property
+    def time(self) -> int:
+        """Give the event time in ms."""
+        return self.occurred_at if self.seen_at is None else self.seen_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ def entity_document(view: EntityView) -> dict[str, Any]:
         "last_seen": last_seen(view.first, view.last_hour),
         "identifiers": [_listed(seen) for seen in view.identifiers],
         "identifier_count": view.count,
-        "traits": {name: msgspec.json.decode(view.traits[name].value) for name in sorted(view.traits.keys() - left_out)},
+        "traits": {name: msgspec.json.decode(value) for name, value in sorted(traits_told(view.traits, left_out).items())},
         "states": {name: _present(history[-1]) for name, history in view.states.items() if history[-1].value is not None},
     }
     return document | ({"traits_left_out": len(left_out)} if left_out else {})
@@ -121,6 +129,11 @@ def entity_document(view: EntityView) -> dict[str, Any]:
 
 def _present(point: Point) -> dict[str, Any]:
     return {"value": point.value, "since": write_instant(point.since)}
+
+
+def traits_told(traits: Mapping[str, Fact], left_out: Collection[str] = ()) -> dict[str, bytes]:
+    """Give the values of traits by name, as JSON."""
+    return gathered({name: fact.value for name, fact in traits.items() if name not in left_out})
 
 
 def traits_left_out(traits: Mapping[str, Fact]) -> set[str]:

@@ -11,6 +11,7 @@ from resolvers.errors import Rejected
 from resolvers.instant import read_instant
 from resolvers.rules import Rules
 from resolvers.sighting import Evidence, MembershipSighting, Sighting, Usable
+from resolvers.trait_rules import LATEST, OF_VALUE, split
 
 
 class IdentifierLike(Protocol):
@@ -82,7 +83,8 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
         check_bounds(index, participant)
         if usable := _usable(rules, participant):
             places[index] = len(sightings)
-            sightings.append(Sighting(index, participant.entity, usable, _traits(participant), _states(rules, participant, said)))
+            traits = _traits(rules, participant, event.source, occurred_at)
+            sightings.append(Sighting(index, participant.entity, usable, traits, _states(rules, participant, said)))
     memberships = tuple(
         MembershipSighting(places[one.member], places[one.group], one.role or None, one.ended)
         for one in event.memberships
@@ -110,6 +112,8 @@ def check_bounds(index: int, participant: ParticipantLike) -> None:
     ):
         if count > most:
             raise Rejected(f"participant {index} has {count:,} {what}, at most {most:,} are read")
+    if any(OF_VALUE in name for name in participant.traits):
+        raise Rejected(f"participant {index} has a trait with a NUL in its name")
     for name in (*participant.traits, *participant.states):
         if len(name) > MOST_NAME_CHARACTERS:
             text = f"has a trait or state with a name of {len(name):,} characters, at most {MOST_NAME_CHARACTERS:,} are read"
@@ -139,5 +143,18 @@ def _states(rules: Rules, participant: ParticipantLike, said: Sequence[tuple[str
     return tuple(sorted(found))
 
 
-def _traits(participant: ParticipantLike) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, canonical_json(value)) for name, value in participant.traits.items() if value is not None)
+def _traits(rules: Rules, participant: ParticipantLike, source: str, occurred_at: int) -> tuple[tuple[str, bytes, int | None], ...]:
+    chosen = rules.entities[participant.entity].traits
+    if not chosen:
+        return tuple((name, canonical_json(value), None) for name, value in participant.traits.items() if value is not None)
+    found: dict[str, tuple[str, bytes, int | None]] = {}
+    for trait, given in participant.traits.items():
+        rule = chosen.get(trait, LATEST)
+        for name, value in split(rule, trait, given):
+            if value is not None:
+                written = canonical_json(value)
+                key = name + written.decode() if name.endswith(OF_VALUE) else name
+                found[key] = (key, written, rule.order(occurred_at, source, written))
+    if len(found) > MOST_TRAITS:
+        raise Rejected(f"a participant has {len(found):,} values of traits, at most {MOST_TRAITS:,} are read")
+    return tuple(found.values())

@@ -41,8 +41,10 @@ class Link:
         """Take one more sighting in. Idempotent and commutative."""
         self.first = min(self.first, event)
         self.last_hour = max(self.last_hour, hour_of(event.occurred_at))
-        for name, value in seen.traits:
+        for name, value, order in seen.traits:
             fact = replace(event, value=value)
+            if order is not None:
+                fact = replace(fact, occurred_at=order, seen_at=event.occurred_at)
             self.traits[name] = max(self.traits.get(name, fact), fact)
         self.states |= {(name, event.occurred_at, event.source, event.event_id, seen.index, value) for name, value in seen.states}
 

@@ -27,7 +27,7 @@ BIAS_MS = -EARLIEST_MS
 
 BIAS_HOURS = BIAS_MS // HOUR_MS
 
-_decode_traits = msgspec.msgpack.Decoder(dict[str, tuple[int, str, str, str]] | list[None]).decode
+_decode_traits = msgspec.msgpack.Decoder(dict[str, tuple[int | str, ...]] | list[None]).decode
 _PackedFact = tuple[int, str, str, str]
 _decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | bool, int, int]).decode
 
@@ -141,7 +141,13 @@ def read_observation(packed: bytes) -> Observation:
 def read_traits(packed: bytes) -> dict[str, Fact]:
     """Read a fold of traits."""
     found = _decode_traits(packed) if packed else {}
-    return {name: _fact(fact) for name, fact in found.items()} if isinstance(found, dict) else {}
+    return {name: _trait(*fact) for name, fact in found.items()} if isinstance(found, dict) else {}
+
+
+def _trait(order: Any, source: Any, event_id: Any, value: Any, seen_at: Any = None) -> Fact:  # noqa: ANN401 - as it was packed
+    if seen_at is None:
+        return Fact(order - BIAS_MS, source, event_id, value.encode())
+    return Fact(order, source, event_id, value.encode(), seen_at - BIAS_MS)
 
 
 def _named(kind: bytes, value: bytes) -> tuple[str, str]:

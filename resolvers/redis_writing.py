@@ -35,7 +35,8 @@ def _sighting(codes: Codes, seen: Sighting) -> list[Any]:
         [usable.digest, codes[usable.identifier.entity_type, usable.identifier.type], usable.identifier.value]
         for usable in seen.identifiers
     ]
-    return [seen.link, seen.index, named, seen.traits, seen.states]
+    traits = [one if one[2] is not None else one[:2] for one in seen.traits]
+    return [seen.link, seen.index, named, traits, seen.states]
 
 
 def correction_row(codes: Codes, key: bytes, one: Correction | Erasure) -> list[Any]:

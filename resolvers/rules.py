@@ -16,6 +16,7 @@ from resolvers.identifier import Identifier, identifier_digest
 from resolvers.normalise import Normaliser, normaliser
 from resolvers.sighting import Usable
 from resolvers.state_rules import NO_STATES, StateDeclaration, States, meaning
+from resolvers.trait_rules import Keep, TraitRule
 
 DEFAULT_SIZE = 1_000
 MOST_CHARACTERS = 512
@@ -50,6 +51,15 @@ class IdentifierDeclaration(Protocol):
     def blocked(self) -> Sequence[str]: ...
 
 
+class TraitDeclaration(Protocol):
+    """Which value of a trait counts, and for `source` the sources that count more, the best first."""
+
+    @property
+    def keep(self) -> str: ...
+    @property
+    def sources(self) -> Sequence[str]: ...
+
+
 class EntityDeclaration(Protocol):
     """What the settings say of one entity type."""
 
@@ -61,6 +71,8 @@ class EntityDeclaration(Protocol):
     def blocked(self) -> Sequence[str]: ...
     @property
     def size(self) -> int: ...
+    @property
+    def traits(self) -> Mapping[str, TraitDeclaration]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ class EntityRule:
     prefix: str
     identifiers: Mapping[str, IdentifierRule]
     size: int = DEFAULT_SIZE
+    traits: Mapping[str, TraitRule] = field(default_factory=dict)
 
 
 def default_prefix(entity_type: str) -> str:
@@ -143,7 +156,11 @@ def _entity_rule(name: str, declared: EntityDeclaration) -> EntityRule:
         hub = (one.hub.of, one.hub.over) if one.hub else ((strongest[0][0], 5) if position > 1 else None)
         blocked = BlockedValues.of((*DEFAULT_JUNK, *declared.blocked, *one.blocked))
         rules[kind] = IdentifierRule(kind, one.priority or position, normaliser(one.normalise, one.region), blocked, one.limit, hub)
-    return EntityRule(name, declared.prefix or default_prefix(name), rules, declared.size)
+    return EntityRule(name, declared.prefix or default_prefix(name), rules, declared.size, _trait_rules(declared))
+
+
+def _trait_rules(declared: EntityDeclaration) -> dict[str, TraitRule]:
+    return {name: TraitRule(Keep(one.keep), tuple(one.sources)) for name, one in declared.traits.items()}
 
 
 def _by_strength(declared: Mapping[str, IdentifierDeclaration]) -> list[tuple[str, IdentifierDeclaration]]:
@@ -160,6 +177,7 @@ def _fingerprint(entities: Mapping[str, EntityDeclaration], rules: Mapping[str, 
             "size": rule.size,
             "blocked": sorted(entities[name].blocked),
             "identifiers": {kind: _told(one, entities[name].identifiers[kind]) for kind, one in rule.identifiers.items()},
+            **({"traits": {trait: [one.keep, *one.sources] for trait, one in rule.traits.items()}} if rule.traits else {}),
         }
         for name, rule in rules.items()
     }

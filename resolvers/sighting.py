@@ -24,13 +24,13 @@ class Sighting:
     """One participant's identifiers, seen together.
 
     `identifiers` are distinct, never empty, and ordered strongest first (priority, then digest): the first is the
-    centre of the link's star. `traits` maps names to canonical JSON.
+    centre of the link's star. `traits` are names, values as canonical JSON, and orders where these are not the event's time.
     """
 
     index: int
     entity_type: str
     identifiers: tuple[Usable, ...]
-    traits: tuple[tuple[str, bytes], ...] = ()
+    traits: tuple[tuple[str, bytes, int | None], ...] = ()
     states: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from resolvers.change import NOBODY, Change
-from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView
+from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView, traits_told
 from resolvers.identifier import founder_of
 from resolvers.instant import write_instant
 from resolvers.state_changes import refusals, state_changes
+from resolvers.trait_rules import OF_VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def timeline_record(entity_id: str, entity_type: str, change: Change) -> dict[st
         "entity_id": entity_id,
         "entity_type": entity_type,
         "kind": change.kind,
-        "occurred_at": None if change.event == NOBODY else write_instant(change.event.occurred_at),
+        "occurred_at": None if change.event == NOBODY else write_instant(change.event.time),
         "event_id": change.event.event_id or None,
         "source": change.event.source or None,
         "data": change.data,
@@ -139,13 +140,19 @@ def _identifier_changes(old: EntityView | None, new: EntityView) -> Iterator[Cha
 
 
 def _trait_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
-    before = old.traits if old else {}
-    for name in sorted(new.traits.keys() | before.keys()):
-        was, now = before.get(name), new.traits.get(name)
-        if (was.value if was else None) != (now.value if now else None):
-            old_value, new_value = (msgspec.json.decode(fact.value) if fact else None for fact in (was, now))
-            data = {"trait": name, "old": old_value, "new": new_value}
-            yield Change("trait.changed", now or was or NOBODY, data)
+    before, after = traits_told(old.traits) if old else {}, traits_told(new.traits)
+    for name in sorted(after.keys() | before.keys()):
+        was, now = before.get(name), after.get(name)
+        if was != now:
+            data = {"trait": name, **{side: msgspec.json.decode(value) if value else None for side, value in (("old", was), ("new", now))}}
+            yield Change("trait.changed", _bringing(name, new.traits) or _bringing(name, old.traits if old else {}) or NOBODY, data)
+
+
+def _bringing(name: str, traits: Mapping[str, Fact]) -> Fact | None:
+    """Give the fact that a trait is by; of one that keeps all values the latest."""
+    if name in traits:
+        return traits[name]
+    return max((fact for key, fact in traits.items() if key.startswith(name + OF_VALUE)), key=lambda fact: fact.time, default=None)
 
 
 def _named(kind: str, value: str) -> dict[str, Any]:

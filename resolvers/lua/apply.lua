@@ -5,7 +5,7 @@
 -- ARGV[3]  the position after it, `offset:checksum`
 -- ARGV[4]  evidence, msgpack: {{time ms, time h, source, event id, sightings, memberships}, ...} where a sighting is
 --          {link digest, participant, {{identifier digest, type code, value}, ... centre first},
---           {{trait, JSON}, ...}, {{state, value}, ...}} and a membership {sighting, sighting, role, ended 0|1}
+--           {{trait, JSON, its order if that is not the time}, ...}, {{state, value}, ...}} and a membership {sighting, sighting, role, ended 0|1}
 -- ARGV[5]  guards, msgpack: {{type code, code of the type that is counted for hubs or 0, over how many, limit or 0, size, priority}, ...}
 -- ARGV[6]  mark of the call that this one comes after, '' for the first        ARGV[7]  mark of this call
 -- ARGV[8]  the offset after the last of the evidence
@@ -259,7 +259,7 @@ local function see(sighting, event)
   local centre = centre_of(l)
   if #sighting[4] > 0 then
     local p = centre and part(find(centre))
-    for _, trait in ipairs(sighting[4]) do join_trait(l, p, trait[1], { event[1], event[3], event[4], trait[2] }) end
+    for _, trait in ipairs(sighting[4]) do join_trait(l, p, trait[1], { trait[3] or event[1], event[3], event[4], trait[2], trait[3] and event[1] }) end
   end
   for _, state in ipairs(sighting[5]) do
     local packed = cmsgpack.pack({ state[1], event[1], event[3], event[4], sighting[2], state[2] })

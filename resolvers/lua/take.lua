@@ -83,6 +83,12 @@ local function unknown(kind, digest)
   return not node_of(string.sub(digest, 1, 16)) or (kind == 'm' and not node_of(string.sub(digest, 17)))
 end
 
+local function digests_of(list)
+  local found = {}
+  for id in pairs(list) do found[#found + 1] = node(id).digest end
+  return found
+end
+
 local function row_of(key, told, noted)
   local kind, digest = string.sub(key, 1, 1), string.sub(key, 2)
   if string.byte(told) == 88 then -- 'X': a topic had it and the graph did not know it when the topic was read
@@ -120,7 +126,7 @@ local function row_of(key, told, noted)
     local where, field = page('g', n.id)
     local before = redis.call('HGET', where, field) or ''
     local now = row[1] == 'gone' and struct.pack('>I5', node_of(row[2]).id) or ''
-    if row[1] == 'gone' then row[4] = before == now and 1 or 0 end
+    if row[1] == 'gone' then row[4], row[5] = before == now and 1 or 0, noted ~= '' and digests_of(old) or {} end
     if before ~= now then endings[n.id] = { before, now } end
   end
   if row[7] then

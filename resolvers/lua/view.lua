@@ -72,7 +72,7 @@ local function states_told(n) -- of the id that a node founds, as the last round
   return redis.call('HGET', key, field) or ''
 end
 
--- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told) | {'split', type, {{founder of a successor, its type}, ...}}
+-- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told, and the digests that it was told to have, if there are notes) | {'split', type, {{founder of a successor, its type}, ...}}
 -- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}, 1 if an identifier that it had was erased,
 --   states as told last, {observation, ...}}
 -- `old` are the nodes listed when the entity was told last: their first events are not read again.

@@ -22,6 +22,7 @@ from streams.settings.sections import (
     StackSettings,
     TimeSettings,
     TopicSettings,
+    TraitSettings,
     WorkerSettings,
 )
 from streams.settings.states import StateSettings
@@ -45,6 +46,7 @@ __all__ = [
     "StateSettings",
     "TimeSettings",
     "TopicSettings",
+    "TraitSettings",
     "WorkerSettings",
     "load_settings",
     "settings_from",

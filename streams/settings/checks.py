@@ -89,6 +89,9 @@ def _entities(entities: dict[str, EntitySettings]) -> Iterator[Problem]:
         prefixes[prefix] = name
         yield from _patterns((*path, "blocked"), entity.blocked)
         yield from _identifiers(path, entity)
+        for trait, chosen in entity.traits.items():
+            if (chosen.keep == "source") != bool(chosen.sources):
+                yield Problem((*path, "traits", trait, "sources"), chosen.sources, "goes with keep: source, and only with that")
 
 
 def _identifiers(path: tuple[str | int, ...], entity: EntitySettings) -> Iterator[Problem]:

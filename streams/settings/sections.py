@@ -100,6 +100,18 @@ class IdentifierSettings(Section):
     blocked: list[str] = Field(default_factory=list, description="Values that connect nothing, or `re:` and a regular expression.")
 
 
+class TraitSettings(Section):
+    """Which of the values that were seen of a trait an entity has."""
+
+    keep: Literal["latest", "earliest", "longest", "source", "all"] = Field(
+        "latest",
+        description="`source`: the best source's latest; `all`: a list. Of equal ones the largest by (source, event id, value).",
+    )
+    sources: list[str] = Field(
+        default_factory=list, max_length=20, description="For `keep: source`: sources that count more than others, the best first."
+    )
+
+
 class EntitySettings(Section):
     """An entity type: what identifies it."""
 
@@ -111,6 +123,9 @@ class EntitySettings(Section):
         default_factory=list, description="Values of any type that connect nothing, or `re:` and a regular expression."
     )
     size: int = Field(1000, ge=1, description="Most identifiers in one entity.")
+    traits: dict[str, TraitSettings] = Field(
+        default_factory=dict, description="Which value of a trait counts; that of the latest event where none is named."
+    )
 
 
 class ParticipantMapping(Section):

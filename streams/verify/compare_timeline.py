@@ -12,6 +12,7 @@ from streams.verify.expected import LISTED, Expected
 from streams.verify.instants import written
 from streams.verify.report import Difference
 from streams.verify.sides import shorten, shortened
+from streams.verify.traits import told as told_traits
 from streams.verify.usable import founding_digest
 
 
@@ -73,7 +74,7 @@ class Timeline:
             if len(entity.members) <= LISTED:
                 names = (self._expected.identifiers[number] for number in entity.members)
                 yield from self._identifiers(key, {(name.type, name.value) for name in names}, life.identifiers)
-            traits = {name: value for name, (_, value) in entity.traits.items()}
+            traits = told_traits({name: value for name, (_, value) in entity.traits.items()})
             for name in sorted(traits.keys() | life.traits.keys()):
                 wanted, found = (shorten(side.get(name, b"nothing").decode()) for side in (traits, life.traits))
                 if traits.get(name) != life.traits.get(name):

@@ -18,6 +18,7 @@ from streams.verify.commanded import Commanded
 from streams.verify.flood import flooded
 from streams.verify.instants import HOUR, hour, written
 from streams.verify.states import DeclaredStates, History
+from streams.verify.traits import told as told_traits
 from streams.verify.usable import Name, Usable, founding_digest
 
 LISTED = 1_000
@@ -289,5 +290,7 @@ def _told(traits: dict[str, bytes]) -> dict[str, Any]:
     while total > 512 * 1024:
         total -= sizes[by_size.pop()]
         left_out += 1
-    told: dict[str, Any] = {"traits": {name: msgspec.json.decode(traits[name]) for name in by_size}}
+    told: dict[str, Any] = {
+        "traits": {name: msgspec.json.decode(value) for name, value in told_traits({one: traits[one] for one in by_size}).items()}
+    }
     return told | ({"traits_left_out": left_out} if left_out else {})

@@ -214,6 +214,14 @@ def _fact(packed: list[Any]) -> Fact:
     return (at - YEAR_ONE, text(source), text(event_id)), value
 
 
+def _trait(packed: list[Any]) -> Fact:
+    """Read a fact of a trait; one of five parts has an order in the place of its time, and its time last."""
+    if len(packed) == 4:
+        return _fact(packed)
+    order, source, event_id, value, _ = packed
+    return (order, text(source), text(event_id)), value
+
+
 def _traits(packed: dict[bytes, list[Any]] | list[Any]) -> dict[str, Fact]:
     """Lua writes an empty table as an empty list."""
-    return {text(name): _fact(fact) for name, fact in packed.items()} if isinstance(packed, dict) else {}
+    return {text(name): _trait(fact) for name, fact in packed.items()} if isinstance(packed, dict) else {}

@@ -15,12 +15,12 @@ import msgspec
 
 from streams.events import Event, Membership, Participant, decode_event
 from streams.settings import Settings
-from streams.verify.canonical import canonical
 from streams.verify.commanded import Commanded
 from streams.verify.expected import Belonging, Counts, Entity, Erased, Expected, Link, Moment, Pair, Part, Seen
 from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
 from streams.verify.states import DeclaredStates
+from streams.verify.traits import DeclaredTraits
 from streams.verify.usable import Name, Usable
 
 MOST_IDENTIFIERS = 200
@@ -54,6 +54,7 @@ class Gathered:
         """Start with nothing, or with what was commanded."""
         self._usable = Usable(settings)
         self._states = DeclaredStates(settings)
+        self._traits = DeclaredTraits(settings)
         self._numbers: dict[tuple[str, str, str], int] = {}
         self._by_key: dict[tuple[str, str, str], int] = {}
         self._identifiers: list[Name] = []
@@ -187,7 +188,7 @@ class Gathered:
         names = [*participant.traits, *participant.states]
         if len(participant.identifiers) > MOST_IDENTIFIERS or max(len(participant.traits), len(participant.states)) > MOST_NAMES:
             raise UnreadableError
-        if any(len(name) > LONGEST_NAME for name in names):
+        if any(len(name) > LONGEST_NAME for name in names) or any("\0" in name for name in participant.traits):
             raise UnreadableError
         erased = bool(self.commanded.cutoffs) and self._is_erased(participant, at)
         found = [-1 if erased else self._number(participant.entity, one.type, one.value) for one in participant.identifiers]
@@ -199,9 +200,11 @@ class Gathered:
         try:
             if any(_levels(one) > DEEPEST for one in participant.traits.values()):
                 raise UnreadableError
-            traits = {name: canonical(one) for name, one in participant.traits.items() if one is not None}
+            traits = dict(self._traits.seen(participant.entity, participant.traits))
         except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
             raise UnreadableError from error
+        if len(traits) > MOST_NAMES:
+            raise UnreadableError
         return identifiers, traits if identifiers else {}
 
     def _centre_first(self, found: set[int]) -> tuple[int, ...]:
@@ -238,7 +241,8 @@ class Gathered:
         if traits:
             known = link.traits = link.traits or {}
             for name, value in traits.items():
-                observed = moment, self._one.get(value) or self._keep(value)
+                ranked = self._traits.ranked(self._identifiers[identifiers[0]].entity_type, name, moment, value)
+                observed = ranked, self._one.get(value) or self._keep(value)
                 if name not in known or observed > known[name]:
                     known[name] = observed
         if states:

@@ -23,7 +23,7 @@ from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
-from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings
+from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings, TraitSettings
 from tests.batch_states import batch_histories
 from tests.histories import KEY, Documents, batch, documents, read_again, written
 from tests.properties.depth import depth
@@ -32,6 +32,15 @@ from tests.telling import Topics, check_told, drain, publish
 
 SHARDS = 3
 NOW = START_MS + 12 * STEP_MS
+
+TRAITS = {
+    "person": {
+        "name": TraitSettings(keep="longest"),
+        "plan": TraitSettings(keep="all"),
+        "1": TraitSettings(keep="source", sources=["crm"]),
+    },
+    "group": {"name": TraitSettings(keep="earliest")},
+}
 
 STATES = [
     StateSettings.model_validate(one)
@@ -89,10 +98,12 @@ def rules_of(guards: Guards) -> Rules:
                 "device": IdentifierSettings(hub=hub),
             },
             size=size,
+            traits=TRAITS["person"],
         ),
         "group": EntitySettings(
             identifiers={"domain": IdentifierSettings(normalise="domain", limit=limit), "shop": IdentifierSettings(hub=group_hub)},
             size=size,
+            traits=TRAITS["group"],
         ),
     }
     return Rules.from_settings(settings, KEY, STATES)

@@ -1,4 +1,4 @@
-"""States: the verification's own computation of histories, and the specification's, say the same of any set of events."""
+"""States and traits: the verification's own computation and the specification's say the same of any set of events."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolvers.entity import entity_document
 from resolvers.memory import MemoryResolver
 from resolvers.rules import Rules
 from streams.events import Event, encode_event
@@ -15,14 +16,14 @@ from streams.verify.recompute import recompute
 from tests.histories import batch
 from tests.properties.depth import depth
 from tests.properties.strategies import events
-from tests.properties.test_guards_in_order import STATES
+from tests.properties.test_guards_in_order import STATES, TRAITS
 
+PERSON = {kind: IdentifierSettings() for kind in ("user_id", "email", "device")}
+GROUP = {kind: IdentifierSettings() for kind in ("domain", "shop")}
 SETTINGS = Settings(
     entities={
-        "person": EntitySettings(
-            identifiers={"user_id": IdentifierSettings(), "email": IdentifierSettings(), "device": IdentifierSettings()}
-        ),
-        "group": EntitySettings(identifiers={"domain": IdentifierSettings(), "shop": IdentifierSettings()}),
+        "person": EntitySettings(identifiers=PERSON, traits=TRAITS["person"]),
+        "group": EntitySettings(identifiers=GROUP, traits=TRAITS["group"]),
     },
     states=STATES,
 )
@@ -40,3 +41,5 @@ def test_both_give_every_state_the_same_history(seen: list[Event]) -> None:
         for name, view in resolver.world().entities.items()
     }
     assert found == {expected.ids[founder]: expected.histories(founder) for founder in expected.entities}
+    documents = {key: resolver.world().entities[key] for key, _ in expected.entity_documents()}
+    assert {key: entity_document(view) for key, view in documents.items()} == dict(expected.entity_documents())

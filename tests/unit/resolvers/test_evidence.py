@@ -66,7 +66,7 @@ def test_an_empty_role_is_none() -> None:
 
 def test_traits_are_canonical_and_null_is_no_trait() -> None:
     (seen,) = evidence_of(RULES, event("e1", "9:00", person("device:a", traits={"b": {"z": 1, "a": []}, "n": None, "f": False}))).sightings
-    assert seen.traits == (("b", b'{"a":[],"z":1}'), ("f", b"false"))
+    assert seen.traits == (("b", b'{"a":[],"z":1}', None), ("f", b"false", None))
 
 
 def test_states_are_kept_in_order() -> None:
