@@ -212,7 +212,7 @@ def add_adapt(wiring: Wiring) -> None:
     if not settings.sources:
         return
     sources = {
-        source.topic: RawSource(name, source.adapter, build_adapter(name, source, settings.times))
+        source.topic: RawSource(name, source.adapter, build_adapter(name, source, settings.times, settings.own_domains))
         for name, source in settings.sources.items()
     }
     stage = AdaptStage(

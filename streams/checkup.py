@@ -50,7 +50,7 @@ def _sources(settings: Settings) -> Iterator[Finding]:
     for name, source in settings.sources.items():
         what = f"sources.{name}"
         try:
-            build_adapter(name, source, settings.times)
+            build_adapter(name, source, settings.times, settings.own_domains)
         except SettingsError as error:
             key, _, text = str(error).partition(": ")
             yield Finding("error", key, text)

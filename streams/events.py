@@ -46,7 +46,10 @@ class Origin(msgspec.Struct):
 
 
 class Event(msgspec.Struct, omit_defaults=True):
-    """One thing that happened. `event_id` is unique per source; times are RFC 3339 UTC with milliseconds."""
+    """One thing that happened. `event_id` is unique per source; times are RFC 3339 UTC with milliseconds.
+
+    `internal` says that all whose domain is known are ours; None where nobody's is, or no domain is ours.
+    """
 
     event_id: str
     source: str
@@ -57,6 +60,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     value: float | None = None
     value_unit: str | None = None
     significance: int | None = None
+    internal: bool | None = None
     recorded_at: str | None = None
     origin: Origin | None = None
     participants: list[Participant] = []

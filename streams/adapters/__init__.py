@@ -8,7 +8,7 @@ or nothing: either every event of a record is right or the record is rejected. T
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -17,6 +17,7 @@ from resolvers.errors import SettingsError
 from streams.adapters.complete import Window, complete
 from streams.adapters.custom import load_function, read_events
 from streams.adapters.decode import Document, Payload, check_size, compile_payload, decode
+from streams.adapters.judge import Judge
 from streams.events import Event
 from streams.record import SourceRecord
 from streams.settings import SourceSettings, TimeSettings
@@ -34,8 +35,9 @@ BUILT_IN = ("gmail", "google_calendar", "mapping", "segment", "shopify", "stripe
 """The names of the built-in adapters: each is a module of this package."""
 
 
-def build_adapter(name: str, source: SourceSettings, times: TimeSettings) -> Adapter:
+def build_adapter(name: str, source: SourceSettings, times: TimeSettings, own_domains: Sequence[str] = ()) -> Adapter:
     """Build the adapter of the source called `name`, once at start. Raises SettingsError naming the key."""
+    judge = Judge(source.significance, own_domains)
     window = Window.of(times.earliest, times.ahead_seconds)
     payload = compile_payload(source.payload, f"sources.{name}.payload")
     if source.adapter in BUILT_IN:
@@ -49,7 +51,7 @@ def build_adapter(name: str, source: SourceSettings, times: TimeSettings) -> Ada
         )
 
     def adapt(record: SourceRecord) -> list[Event]:
-        return complete(read(record), name, record, window)
+        return [judge.judge(event) for event in complete(read(record), name, record, window)]
 
     return adapt
 

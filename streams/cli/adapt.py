@@ -73,7 +73,9 @@ def _outcomes(settings: Settings, name: str, file: Path) -> Iterator[Outcome]:
             f"--source {name}: the settings have no such source; there are: {', '.join(known) or 'none'}{suggestion(name, known)}"
         )
     source = settings.sources[name]
-    return preview(build_adapter(name, source, settings.times), read_records(file), source.topic, int(time.time() * 1000))
+    return preview(
+        build_adapter(name, source, settings.times, settings.own_domains), read_records(file), source.topic, int(time.time() * 1000)
+    )
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

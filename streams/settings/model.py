@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     entities: dict[str, EntitySettings] = Field(
         default_factory=_default_entities, min_length=1, description="Entity types; a person and a group when left out."
     )
+    own_domains: list[str] = Field(
+        default_factory=list, description="Domains that are our own, with all below them: events of nobody else are `internal`."
+    )
     sources: dict[str, SourceSettings] = Field(default_factory=dict, description="Raw topics and how they are read.")
     states: list[StateSettings] = Field(default_factory=list, description="States: which values they may have, and where these come from.")
     times: TimeSettings = Field(default_factory=TimeSettings, description="The window that event times must lie in.")

@@ -159,6 +159,9 @@ class SourceSettings(Section):
     participants: list[ParticipantMapping] = Field(default_factory=list, description="Participants, for `mapping`.")
     memberships: list[MembershipMapping] = Field(default_factory=list, description="Memberships among the participants, for `mapping`.")
     options: dict[str, Any] = Field(default_factory=dict, description="What the adapter itself understands.")
+    significance: dict[str, int] = Field(
+        default_factory=dict, description="How much its events matter, by event name, or else by type, where the adapter does not say."
+    )
 
 
 class TimeSettings(Section):
