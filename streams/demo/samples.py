@@ -1,7 +1,7 @@
 """The sample records: some weeks of a small kettle seller, as six sources tell them.
 
-Invariant: within a source records come in the order of its file, between sources as evenly as their numbers allow,
-so that every run publishes the same sequence. The files lie in `streams/samples/`.
+Invariant: within a source records come in the order of its file, between sources as evenly as their numbers allow, but for
+the latecomers, which are last, so that every run publishes the same sequence. The files lie in `streams/samples/`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ FILES = {
 """The file of each source of the samples' settings."""
 
 
+LATE = ("website", "stripe")
+"""Sources whose last record comes late: when all the others are told already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One source record as it will be published."""
@@ -46,9 +50,11 @@ def records_of(source: str) -> list[bytes]:
 
 
 def arrivals() -> list[Arrival]:
-    """Interleave all sources, each spread evenly over the whole."""
+    """Interleave all sources, each spread evenly over the whole; the latecomers are the last."""
     placed = []
     for source in FILES:
         records = records_of(source)
         placed += [((index + 0.5) / len(records), Arrival(source, value)) for index, value in enumerate(records)]
+        if source in LATE:
+            placed[-1] = (1.0, placed[-1][1])
     return [arrival for _, arrival in sorted(placed, key=lambda one: one[0])]

@@ -24,7 +24,7 @@ from resolvers.rules import Rules
 from streams import kafka
 from streams.crew import Worker, crew
 from streams.demo.findings import Findings, Outputs, Pair, read_findings
-from streams.demo.samples import Arrival, arrivals
+from streams.demo.samples import LATE, Arrival, arrivals
 from streams.drain import Drain, measuring
 from streams.dump import dump
 from streams.events import Identifier, decode_event
@@ -103,7 +103,10 @@ async def _play(
     async with _following(settings, audience) as follower:
         sequence = arrivals()
         begin = time.monotonic()
-        await _publish(settings, sequence, audience, pace_seconds / len(sequence))
+        pause = pace_seconds / len(sequence)
+        await _publish(settings, sequence[: -len(LATE)], audience, pause)
+        await drain.wait(STALLED_SECONDS, lambda _: _check(workers))
+        await _publish(settings, sequence[-len(LATE) :], audience, pause, len(sequence) - len(LATE))
         published = time.monotonic()
         behind = await drain.wait(STALLED_SECONDS, lambda _: _check(workers))
         settled = time.monotonic()
@@ -125,20 +128,21 @@ def _check(workers: Sequence[Worker]) -> None:
         worker.check()
 
 
-async def _publish(settings: Settings, sequence: Sequence[Arrival], audience: Audience, pause_seconds: float) -> None:
-    """Publish record by record, each acknowledged before the next, on a steady beat."""
+async def _publish(settings: Settings, sequence: Sequence[Arrival], audience: Audience, pause_seconds: float, before: int = 0) -> None:
+    """Publish record by record, each acknowledged before the next, on a steady beat; `before` are published already."""
 
     async def producer() -> Any:  # noqa: ANN401 - aiokafka's
         return await kafka.started(kafka.producer(settings, what="demo"), settings.kafka, "demo")
 
     sender = Sender(producer, settings.kafka.bootstrap_servers, settings.kafka.connect_seconds)
+    total = len(arrivals())
     await sender.start()
     try:
         begin = time.monotonic()
         for count, arrival in enumerate(sequence, start=1):
-            topic, partition = settings.sources[arrival.source].topic, count % settings.partitions
+            topic, partition = settings.sources[arrival.source].topic, (before + count) % settings.partitions
             await send_all(sender, [Outgoing(topic, None, arrival.value, partition=partition)])
-            audience.published(arrival, count, len(sequence))
+            audience.published(arrival, before + count, total)
             await asyncio.sleep(max(0.0, begin + count * pause_seconds - time.monotonic()))
     finally:
         await sender.stop()
