@@ -130,12 +130,16 @@ async def started(client: Client, kafka: KafkaSettings, what: str, trouble: Trou
 
 
 async def stop(client: Startable) -> None:
-    """End a client of any kind, started or not; one that does not end in time goes on ending in the background."""
+    """End a client of any kind, started or not; one that does not end in time goes on ending in the background.
+
+    A client that cancels its own ending has ended: that must not look as if its caller had been cancelled.
+    """
     end = getattr(client, "stop", None) or getattr(client, "close", None)
     if end is not None:
         done, _ = await asyncio.wait([asyncio.ensure_future(end())], timeout=STOP_SECONDS)
         for one in done:
-            one.result()
+            if not one.cancelled():
+                one.result()
 
 
 def _unreachable(kafka: KafkaSettings) -> str:

@@ -25,6 +25,7 @@ from resolvers.rules import Rules
 from resolvers.sighting import Batch, Evidence, Position
 from streams import kafka
 from streams.counters import Counters
+from streams.enduring import enduring
 from streams.events import Event
 from streams.participants import participant_records
 from streams.patience import Trouble, patiently
@@ -80,6 +81,7 @@ class Rereading(Service):
         self._trouble = trouble
 
     @Service.task
+    @enduring
     async def _look(self) -> None:
         """Read again what is to be read, partition by partition."""
         while not self.should_stop:

@@ -21,6 +21,7 @@ from resolvers.errors import KafkaUnavailable, Retryable, StoreLost
 from resolvers.port import Resolver
 from streams.assignment import NOWHERE, Assignment, Held
 from streams.batch import Channel
+from streams.enduring import enduring
 from streams.patience import Patience, Trouble, patiently
 from streams.publish import ShardPublisher, ShardTurn, Turn
 from streams.sender import ended
@@ -168,6 +169,7 @@ class ShardSource(Service):
         await self._rounds.stop()
 
     @Service.task
+    @enduring
     async def _stay_alive(self) -> None:
         """Count as polling, though nothing is ever read."""
         while not self.should_stop:
@@ -176,6 +178,7 @@ class ShardSource(Service):
             await self.sleep(ALIVE_SECONDS)
 
     @Service.task
+    @enduring
     async def _wake(self) -> None:
         """Pass the news that something is dirty on to every shard."""
         while not self.should_stop:
@@ -185,6 +188,7 @@ class ShardSource(Service):
                 wake.set()
 
     @Service.task
+    @enduring
     async def _sweep(self) -> None:
         """Mark what wide effects made dirty, piece by piece, as fast as the shards tell it.
 
@@ -205,6 +209,7 @@ class ShardSource(Service):
             await self.sleep(pause)
 
     @Service.task
+    @enduring
     async def _settle(self) -> None:
         """Settle cases: what evidence joins against a guard. Every worker does; one case is in one worker's hands at a time."""
         idle = FIRST_IDLE_SECONDS

@@ -20,6 +20,7 @@ from mode import Service
 from resolvers.errors import LogTruncated
 from streams.assignment import NOWHERE, Assignment, Held
 from streams.batch import Channel, Outcome, SourceBatch
+from streams.enduring import enduring
 from streams.positions import Positions, named
 from streams.sender import ended
 
@@ -95,6 +96,7 @@ class Source(Service):
             await ended(self._consumer)
 
     @Service.task
+    @enduring
     async def _stay_alive(self) -> None:
         """Show the group's errors and count as polling, also while no partition is held or every one is busy."""
         while not self.should_stop:

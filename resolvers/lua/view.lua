@@ -16,16 +16,17 @@ local function nodes_in(list)
   return found, count
 end
 
-local SUCCESSORS = 100 -- links that are read for whom an id that was split went to
+local SUCCESSORS, LINKS_READ = 100, 500 -- named of an id that was split, and the links that are read for them
 
 local function successors_of(n)
-  local found, at, visits = {}, n.head, 0
-  while at ~= 0 and visits < SUCCESSORS do
+  local found, named, at, visits = {}, {}, n.head, 0
+  while at ~= 0 and visits < LINKS_READ and #found < SUCCESSORS do
     visits = visits + 1
     local l = link(at)
     local centre = centre_of(l)
-    if centre then
-      local founder = node(part(find(centre)).founder)
+    local founder = centre and node(part(find(centre)).founder)
+    if founder and not named[founder.id] then
+      named[founder.id] = true
       found[#found + 1] = { founder.digest, code_name(founder.code) }
     end
     at = next_of(l, n)
