@@ -223,5 +223,5 @@ async def ended(client: Stoppable) -> None:
     _, late = await asyncio.wait([stopping], timeout=STOP_SECONDS)
     if late:
         log.warning("a client of kafka does not stop, leaving it behind", client=type(client).__name__)
-    elif error := stopping.exception():
+    elif not stopping.cancelled() and (error := stopping.exception()):
         log.warning("a client of kafka did not stop cleanly", client=type(client).__name__, error=repr(error))
