@@ -23,6 +23,10 @@ MOST_TRAIT_BYTES = 512 * 1024
 """A document holds at most so many bytes of traits, so that it fits its topic; the largest are left out and counted."""
 
 
+MOST_STATE_BYTES = 256 * 1024
+"""Likewise of the names and values of states, of which those that come first by name are told."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Fact:
     """An observed value, ordered by what decides between two: the latest event time, then source, event id, value."""
@@ -113,6 +117,7 @@ class MembershipView:
 def entity_document(view: EntityView) -> dict[str, Any]:
     """Write a living entity's document."""
     left_out = traits_left_out(view.traits)
+    states = {name: history[-1] for name, history in view.states.items() if history[-1].value is not None}
     document: dict[str, Any] = {
         "entity_id": view.entity_id,
         "entity_type": view.entity_type,
@@ -122,13 +127,22 @@ def entity_document(view: EntityView) -> dict[str, Any]:
         "identifiers": [_listed(seen) for seen in view.identifiers],
         "identifier_count": view.count,
         "traits": {name: msgspec.json.decode(value) for name, value in sorted(traits_told(view.traits, left_out).items())},
-        "states": {name: _present(history[-1]) for name, history in view.states.items() if history[-1].value is not None},
+        "states": states_told(states),
     }
-    return document | ({"traits_left_out": len(left_out)} if left_out else {})
+    counted = {"traits_left_out": len(left_out), "states_left_out": len(states) - len(document["states"])}
+    return document | {name: count for name, count in counted.items() if count}
 
 
-def _present(point: Point) -> dict[str, Any]:
-    return {"value": point.value, "since": write_instant(point.since)}
+def states_told(states: Mapping[str, Point]) -> dict[str, Any]:
+    """Write the states that a document has room for: the first by name."""
+    found: dict[str, Any] = {}
+    room = MOST_STATE_BYTES
+    for name in sorted(states):
+        room -= len(name.encode("utf-8", "surrogatepass")) + len((states[name].value or "").encode("utf-8", "surrogatepass"))
+        if room < 0:
+            break
+        found[name] = {"value": states[name].value, "since": write_instant(states[name].since)}
+    return found
 
 
 def traits_told(traits: Mapping[str, Fact], left_out: Collection[str] = ()) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from resolvers.errors import Rejected
+from resolvers.expressions import MOST_CHARACTERS
 from resolvers.instant import read_instant
 from resolvers.rules import Rules
 from resolvers.sighting import Evidence, MembershipSighting, Sighting, Usable
@@ -114,6 +115,8 @@ def check_bounds(index: int, participant: ParticipantLike) -> None:
             raise Rejected(f"participant {index} has {count:,} {what}, at most {most:,} are read")
     if any(OF_VALUE in name for name in participant.traits):
         raise Rejected(f"participant {index} has a trait with a NUL in its name")
+    if any(len(value) > MOST_CHARACTERS for value in participant.states.values()):
+        raise Rejected(f"participant {index} has a state with a value of more than {MOST_CHARACTERS:,} characters")
     for name in (*participant.traits, *participant.states):
         if len(name) > MOST_NAME_CHARACTERS:
             text = f"has a trait or state with a name of {len(name):,} characters, at most {MOST_NAME_CHARACTERS:,} are read"

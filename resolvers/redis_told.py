@@ -77,7 +77,16 @@ def _entity(rules: Rules, record: ToldRecord) -> list[Any]:
     digest, view = founder_of(record.key), told_entity(rules, record.document)
     if view is not None:
         traits = pack({name: _fact(fact) for name, fact in view.traits.items()})
-        return ["e", digest, "active", [seen.digest for seen in view.identifiers], traits, b"", record.key, pack_states(view)]
+        return [
+            "e",
+            digest,
+            "active",
+            [seen.digest for seen in view.identifiers],
+            traits,
+            b"",
+            record.key,
+            pack_states(view) if view.states else b"",
+        ]
     document = record.document or {}
     if (status := document.get("status")) in {"split", "erased"}:
         return ["e", digest, status, [], b"", b"", record.key, b""]

@@ -14,6 +14,10 @@ from resolvers.entity import Fact, Point, Refusal
 from resolvers.instant import write_instant
 
 Histories = Mapping[str, Sequence[Point]]
+Interval = dict[str, Any]
+
+MOST_INTERVALS = 1_000
+"""So many intervals stand in one record, which must fit its topic."""
 
 
 def state_changes(old: Histories, new: Histories, *, whole: bool = True) -> Iterator[Change]:
@@ -24,10 +28,7 @@ def state_changes(old: Histories, new: Histories, *, whole: bool = True) -> Iter
         if whole:
             yield from _changes(name, list(old.get(name, ())), list(new.get(name, ())))
         else:
-            history = new.get(name, ())
-            yield Change(
-                "state.corrected", _event((history or old[name])[-1]), {"state": name, "old": None, "new": _intervals(history, ())}
-            )
+            yield from _corrected(name, None, _intervals(new.get(name, ()), ()), (*new.get(name, ()), *old.get(name, ()))[:1])
 
 
 def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]:
@@ -49,17 +50,29 @@ def _changes(name: str, old: list[Point], new: list[Point]) -> Iterator[Change]:
         behind += 1
     was, now = old[before : len(old) - behind], kept[before : len(kept) - behind]
     if was or now:
-        data: dict[str, Any] = {
-            "state": name,
-            "old": _intervals(was, old[len(old) - behind :]),
-            "new": _intervals(now, [*kept[len(kept) - behind :], *new[len(kept) :]]),
-        }
-        yield Change("state.corrected", _event((now or was)[0]), data)
+        out, put_in = _intervals(was, old[len(old) - behind :]), _intervals(now, [*kept[len(kept) - behind :], *new[len(kept) :]])
+        yield from _corrected(name, out, put_in, [*now, *was][:1])
     value = kept[-1].value if kept else None
     for point in new[len(kept) :]:
         data = {"state": name, "from": value, "to": point.value, "entered_at": write_instant(point.since)}
         yield Change("state.changed", _event(point), data)
         value = point.value
+
+
+def _corrected(name: str, old: list[Interval] | None, new: list[Interval], cause: Sequence[Point]) -> Iterator[Change]:
+    """Tell a correction, in several records where it is long: first all that goes, then what comes."""
+    event = _event(cause[0]) if cause else NOBODY
+    pieces: list[tuple[list[Interval] | None, list[Interval]]] = [(old, new)]
+    if len(old or ()) + len(new) > MOST_INTERVALS:
+        pieces = [(some, []) for some in _pieces(old)] if old is not None else [(None, [])]
+        pieces += [([], some) for some in _pieces(new)]
+    for goes, comes in pieces:
+        yield Change("state.corrected", event, {"state": name, "old": goes, "new": comes})
+
+
+def _pieces(intervals: list[Interval]) -> Iterator[list[Interval]]:
+    for at in range(0, len(intervals), MOST_INTERVALS):
+        yield intervals[at : at + MOST_INTERVALS]
 
 
 def _same(one: Point, other: Point) -> bool:
@@ -70,7 +83,7 @@ def _event(point: Point) -> Fact:
     return Fact(point.since, point.source, point.event_id) if point.source else Fact(point.since, NOBODY.source, NOBODY.event_id)
 
 
-def _intervals(points: Sequence[Point], after: Sequence[Point]) -> list[dict[str, Any]]:
+def _intervals(points: Sequence[Point], after: Sequence[Point]) -> list[Interval]:
     ends = [write_instant(point.since) for point in (*points, *after)][1:] if points else []
     untils = [*ends[: len(points)], *[None] * (len(points) - len(ends))]
     return [{"value": point.value, "since": write_instant(point.since), "until": end} for point, end in zip(points, untils, strict=True)]

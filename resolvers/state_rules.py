@@ -14,7 +14,11 @@ from typing import Any, Protocol
 import jmespath
 import msgspec
 
+from resolvers.expressions import MOST_CHARACTERS, asked
 from resolvers.states import Component, Derivation, Lapse, StateRule, StateRules
+
+_NOT_OF_THE_EVENT = {"origin", "recorded_at"}
+"""Where a record lay, and when it was written, never influence an outcome."""
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -99,14 +103,14 @@ class _EventRule:
     value_of: Any
 
     def says(self, event: Mapping[str, Any]) -> str | None:
-        if any(event.get(name) != value for name, value in self.wanted.items()) or (self.when is not None and not self.when.search(event)):
+        if any(event.get(name) != value for name, value in self.wanted.items()) or (self.when is not None and not asked(self.when, event)):
             return None
         if self.value_of is None:
             return self.value
-        found = self.value_of.search(event)
-        if found is None or isinstance(found, str):
-            return found or None
-        return msgspec.json.encode(found, order="deterministic").decode()
+        found = asked(self.value_of, event)
+        if found is not None and not isinstance(found, str):
+            found = msgspec.json.encode(found, order="deterministic").decode()
+        return found if found and len(found) <= MOST_CHARACTERS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class States:
         """Say what an event makes of states: (entity type, role of the participant or None for any, state, value)."""
         if not self._events:
             return []
-        plain = msgspec.to_builtins(event)
+        plain = {name: value for name, value in msgspec.to_builtins(event).items() if name not in _NOT_OF_THE_EVENT}
         return [(one.entity_type, one.role, one.state, value) for one in self._events if (value := one.says(plain)) is not None]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from resolvers.entity import Fact, Point
+from resolvers.expressions import MOST_CHARACTERS, asked
 
 Observation = tuple[str, int, str, str, int, str]
 """A state seen: (state, event time in ms, source, event id, participant, value)."""
@@ -59,10 +60,10 @@ class Derivation:
 
     def _computed(self, present: tuple[str | None, ...]) -> str | None:
         values = {
-            one.name: value if one.when is None else bool(one.when.search({"value": value}))
+            one.name: value if one.when is None else bool(asked(one.when, {"value": value}))
             for one, value in zip(self.components, present, strict=True)
         }
-        return _text(self.expression.search(values))
+        return _text(asked(self.expression, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +188,9 @@ def next_lapse(rules: StateRules, observations: Collection[Observation], first_s
 
 
 def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
+    if value is None:
+        return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return msgspec.json.encode(value, order="deterministic").decode()
+    found = value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
+    return found if len(found) <= MOST_CHARACTERS else None

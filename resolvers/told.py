@@ -91,7 +91,8 @@ def told_entity(rules: Rules, document: dict[str, Any] | None) -> EntityView | N
     seen = tuple(_seen(rules, Identifier(document["entity_type"], one["type"], one["value"])) for one in document["identifiers"])
     traits = {name: Fact(0, "", "", msgspec.json.encode(value)) for name, value in document["traits"].items()}
     first, last = read_instant(document["first_seen"]), hour_of(read_instant(document["last_seen"]))
-    states = {name: (Point(read_instant(one["since"]), one["value"]),) for name, one in _states(document)}
+    states: dict[str, tuple[Point, ...]] = {name: () for name, rule in rules.states.of(document["entity_type"]).items() if rule.derivation}
+    states |= {name: (Point(read_instant(one["since"]), one["value"]),) for name, one in _states(document)}
     counted = document["identifier_count"]
     return EntityView(document["entity_id"], document["entity_type"], first, last, seen, counted, traits, states, whole=False)
 

@@ -15,7 +15,7 @@ from resolvers.entity import EntityView, Point, Refusal
 
 def pack_states(view: EntityView) -> bytes:
     """Write an entity's histories and refusals; nothing of one that has none."""
-    if not view.states and not view.refused:
+    if not any(view.states.values()) and not view.refused and view.whole:
         return b""
     histories = {name: [[one.since, one.value, one.source, one.event_id] for one in history] for name, history in view.states.items()}
     refused = [[one.occurred_at, one.source, one.event_id, one.index, one.state, one.value] for one in view.refused]

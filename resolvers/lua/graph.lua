@@ -278,9 +278,14 @@ local function fold_trait(p, name, fact) -- into the traits of a part
   all[name], p.traits_dirty = fact, true
 end
 
+local shown = {} -- {node, link that it is on and that has observations}
+
 -- Say that a link has observations of states, to the part that has it now; what that makes of its states is told anew.
 local function show(l)
-  for _, m in ipairs(l.members) do raise(node(m[1]), SHOWS) end
+  for _, m in ipairs(l.members) do
+    raise(node(m[1]), SHOWS)
+    shown[#shown + 1] = { m[1], l.id }
+  end
   local n = centre_of(l)
   if not n or has(n, DETACHED) then return end
   local p = part(find(n))
@@ -531,6 +536,7 @@ do
       end
     end
     write_memberships()
+    for _, one in ipairs(shown) do redis.call('SADD', BASE .. ':w:' .. one[1], one[2]) end
     write_puts()
     write_cases()
     write_dirty()

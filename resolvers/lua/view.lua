@@ -55,13 +55,10 @@ local function observations_of(p)
   if not has(p, SHOWN) then return found end
   local n = node(p.root)
   repeat
-    local at = has(n, SHOWS) and n.head or 0
-    while at ~= 0 do
-      local l = link(at)
-      if centre_of(l) == n then
-        for _, one in ipairs(redis.call('ZRANGE', BASE .. ':o:' .. at, 0, -1)) do found[#found + 1] = one end
+    for _, id in ipairs(has(n, SHOWS) and redis.call('SMEMBERS', BASE .. ':w:' .. n.id) or {}) do
+      if centre_of(link(tonumber(id))) == n then
+        for _, one in ipairs(redis.call('ZRANGE', BASE .. ':o:' .. id, 0, -1)) do found[#found + 1] = one end
       end
-      at = next_of(l, n)
     end
     n = node(n.next)
   until n.id == p.root

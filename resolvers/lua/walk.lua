@@ -42,6 +42,7 @@ local function take_away(l)
   local name = link_name(digests)
   if redis.call('HGET', bucket('l', name), name) == struct.pack('>I5', l.id) then later('HDEL', bucket('l', name), name) end
   later('UNLINK', BASE .. ':o:' .. l.id)
+  for _, m in ipairs(l.members) do later('SREM', BASE .. ':w:' .. m[1], l.id) end
   l.first, l.last, l.source, l.event_id, l.traits, l.dead, l.dirty = 0, 0, '', '', {}, true, true
 end
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+from resolvers.expressions import unknown_functions
 from resolvers.state_rules import in_order
 from streams.settings.problem import Path, Problem, suggestion
 
@@ -88,7 +89,8 @@ def _lapses(path: Path, one: StateSettings) -> Iterator[Problem]:
 def _expressions(path: Path, expressions: dict[str, str | None]) -> Iterator[Problem]:
     for key, expression in expressions.items():
         try:
-            if expression is not None:
-                jmespath.compile(expression)
+            unknown = sorted(unknown_functions(jmespath.compile(expression).parsed)) if expression is not None else []
+            if unknown:
+                yield Problem((*path, key), expression, f"calls {unknown[0]!r}, which JMESPath does not have")
         except JMESPathError as error:
             yield Problem((*path, key), expression, f"must be a JMESPath expression: {str(error).splitlines()[0].removesuffix(':')}")

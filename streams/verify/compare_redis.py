@@ -128,6 +128,8 @@ def _links(sides: Sides) -> Iterator[Difference]:
         known.add(number)
         yield from _link(sides, identifiers, link, record)
         yield from differing("redis.link.states", _link_name(sides, identifiers), link.states or set(), dump.states.get(number, set()))
+        for node in (node for node, _ in record.members if link.states and number not in dump.showing.get(node, ())):
+            yield Difference("redis.link.showing", sides.name(node), f"it does not know that link {number} has observations of states")
     for number in sorted((dump.links.keys() | set(dump.link_of.values())) - known):
         record = dump.links.get(number)
         if record is not None and record.dead and not (record.source or record.event_id or record.traits or number in dump.states):

@@ -57,6 +57,7 @@ class Dump:
     folds: dict[tuple[bytes, bytes], Fold] = field(default_factory=dict)
     together: dict[int, set[int]] = field(default_factory=dict)
     states: dict[int, set[tuple[str, Moment, int, str]]] = field(default_factory=dict)
+    showing: dict[int, set[int]] = field(default_factory=dict)
     cases: dict[int, set[int]] = field(default_factory=dict)
     case_into: dict[int, int] = field(default_factory=dict)
     rounds: dict[int, int] = field(default_factory=dict)
@@ -153,6 +154,10 @@ def _states(dump: Dump, link: str, content: Iterable[bytes]) -> None:
     dump.states.setdefault(int(link), set()).update(parse_state(packed) for packed in content)
 
 
+def _showing(dump: Dump, node: str, content: Iterable[bytes]) -> None:
+    dump.showing[int(node)] = {int(link) for link in content}
+
+
 def _rounds(dump: Dump, shard: str, content: dict[bytes, bytes]) -> None:
     dump.rounds[int(shard)] = int(content.get(b"number", b"0"))
     if b"payload" in content:
@@ -212,6 +217,7 @@ _READERS: dict[str, Reader] = {
     "j": _linked,
     "g": lambda *_: None,  # which endings were told; the topics show whether they were
     "s": lambda *_: None,  # which states were told
+    "w": _showing,
     "lapses": lambda *_: None,  # when values lapse
     "R": lambda *_: None,  # which refusals were told
     "y": _bucketed("erased", bytes, parse_erasure, _by_digest),

@@ -221,11 +221,7 @@ class Expected:
                     "identifiers": [self._listed(number) for number in entity.members[:LISTED]],
                     "identifier_count": len(entity.members),
                     **_told({name: value for name, (_, value) in entity.traits.items()}),
-                    "states": {
-                        name: {"value": held[-1][1], "since": written(held[-1][0])}
-                        for name, held in self.histories(founder).items()
-                        if held[-1][1] is not None
-                    },
+                    **_states_told({name: held[-1] for name, held in self.histories(founder).items()}),
                 },
             )
 
@@ -276,6 +272,18 @@ class Expected:
     def _listed(self, number: int) -> dict[str, Any]:
         name, seen = self.identifiers[number], self.seen[number]
         return {"type": name.type, "value": name.value, "first_seen": written(seen.first[0]), "last_seen": _last(seen.first[0], seen.last)}
+
+
+def _states_told(present: dict[str, tuple[int, str | None]]) -> dict[str, Any]:
+    """Write the states that have a value: as many, in the order of their names, as a quarter of a mebibyte holds."""
+    told: dict[str, Any] = {}
+    total, having = 0, sorted((name, since, value) for name, (since, value) in present.items() if value is not None)
+    for name, since, value in having:
+        total += len(f"{name}{value}".encode("utf-8", "surrogatepass"))
+        if total > 256 * 1024:
+            break
+        told[name] = {"value": value, "since": written(since)}
+    return {"states": told} | ({"states_left_out": len(having) - len(told)} if len(told) < len(having) else {})
 
 
 def _last(first: int, last_hour: int) -> str:

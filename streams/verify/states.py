@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 History = list[tuple[int, str | None]]
 """(from when on in ms, value), the oldest first; None for no value."""
 
+LONGEST = 1_000
+"""A longer value is none."""
+
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -42,13 +45,14 @@ class DeclaredStates:
         shown = {(name, value) for name, value in participant.states.items() if name not in renamed}
         shown |= {(one.name, participant.states[one.participant]) for one in mine if one.participant in participant.states}
         plain = msgspec.to_builtins(event) if any(one.rules for one in mine) else {}
+        plain = {name: value for name, value in plain.items() if name not in {"origin", "recorded_at"}}
         for one in mine:
             for rule in one.rules:
                 named = (rule.event, event.name), (rule.type, event.type), (rule.source, event.source), (rule.role, participant.role)
                 if all(wanted in {None, found} for wanted, found in named) and (rule.when is None or self._search(rule.when, plain)):
                     value = rule.value if rule.value_of is None else self._search(rule.value_of, plain)
-                    if value not in {None, ""}:
-                        text = value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
+                    text = value if value is None or isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
+                    if text and len(text) <= LONGEST:
                         shown.add((one.name, text))
         return sorted(shown)
 
@@ -88,14 +92,17 @@ class DeclaredStates:
                 found = str(found).lower()
             elif found is not None and not isinstance(found, str):
                 found = msgspec.json.encode(found, order="deterministic").decode()
-            allowed = found is not None and (state.values is None or found in state.values)
+            allowed = found is not None and len(found) <= LONGEST and (state.values is None or found in state.values)
             values.append((at, found if allowed else state.initial))
         return _changes(values)
 
     def _search(self, expression: str, what: object) -> Any:  # noqa: ANN401 - whatever an expression gives
         if expression not in self._expressions:
             self._expressions[expression] = jmespath.compile(expression)
-        return self._expressions[expression].search(what)
+        try:
+            return self._expressions[expression].search(what)
+        except Exception:  # noqa: BLE001 - a function that refuses what it is given, or Python itself
+            return None
 
 
 def _held(state: StateSettings | None, observed: list[State], first: int, now: int) -> History:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from resolvers.errors import SettingsError
+from resolvers.errors import Rejected, SettingsError
 from resolvers.evidence import evidence_of
 from streams.events import Event, Identifier, Participant
 from streams.graph import rules_of
@@ -66,6 +66,8 @@ def test_what_events_and_participants_say_becomes_observations() -> None:
         ),
         ([PLAN | {"lapses": [{"value": "paid", "becomes": "free", "after": "1d"}] * 2}], "lapses already"),
         ([derived("a_b", "c_d")], "must be a declared state of person"),
+        ([PLAN, derived("a_b", "billing_plan", "nosuch(of)")], "calls 'nosuch', which JMESPath does not have"),
+        ([PLAN | {"rules": [{"when": "a && nosuch(b)", "value": "paid"}]}], "calls 'nosuch'"),
         ([PLAN, derived("a_b", "billing_plan", "of ||")], "states[1].derived.value"),
         (
             [PLAN | {"derived": {"components": {"of": "billing_plan"}, "value": "of"}, "rules": [{"event": "x", "value": "paid"}]}],
@@ -95,3 +97,24 @@ def test_a_changed_state_is_another_rule() -> None:
     assert len(fingerprints) == 5
     described = rules_of(settings_from({"states": [PLAN | {"description": "what they pay for"}]})).fingerprint
     assert described in fingerprints
+
+
+def test_a_rule_that_can_not_be_answered_does_not_fit_and_where_a_record_lay_is_no_matter() -> None:
+    rules = [
+        {"when": "starts_with(description, 'x')", "value": "one"},
+        {"when": "contains(name, value)", "value": "two"},
+        {"event": "seen", "value_of": "length(description)"},
+        {"event": "seen", "value_of": "join('/', [origin.topic, recorded_at])"},
+        {"event": "seen", "value_of": "participants[0].traits.long"},
+    ]
+    made = rules_of(settings_from({"states": [{"name": "some_state", "entity": "person", "rules": rules}]}))
+    person = Participant("person", "", [Identifier("email", "a@x.example")], {"long": "x" * 1_001})
+    event = Event("e1", "app", "seen", "2024-05-01T09:00:00.000Z", participants=[person])
+    (seen,) = evidence_of(made, event).sightings
+    assert seen.states == ()
+
+
+def test_a_value_that_is_no_value_is_rejected() -> None:
+    person = Participant("person", "", [Identifier("email", "a@x.example")], {}, {"plan": "x" * 1_001})
+    with pytest.raises(Rejected, match="more than 1,000 characters"):
+        evidence_of(rules_of(from_how_to()), Event("e1", "app", "seen", "2024-05-01T09:00:00.000Z", participants=[person]))

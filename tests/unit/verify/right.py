@@ -53,6 +53,8 @@ def _put_links(expected: Expected, dump: Dump) -> dict[int, int]:
         dump.link_of[link_digest(expected.identifiers[one] for one in identifiers)] = number
         if link.states:
             dump.states[number] = set(link.states)
+            for one in identifiers:
+                dump.showing.setdefault(one + 1, set()).add(number)
         for hub in identifiers:
             for one in identifiers:
                 names = expected.identifiers[hub], expected.identifiers[one]
