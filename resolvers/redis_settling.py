@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 300
 """Nodes or links that one call reads: some milliseconds of Redis's time."""
 
 CUT_OFF = 200
-"""Of a larger part so many identifiers are divided off in one call."""
+"""Of a larger part so many identifiers are divided off in one call, but a quarter of it at least: each call goes over all of it anyway."""
 
 LARGE = 2_000
 """Of a case with more links it is computed beside the event loop what they say."""
@@ -170,12 +170,17 @@ def _corrected(members: Sequence[Member], linked: Iterable[Sequence[bytes]]) -> 
 def _steps(one: Divide) -> Iterator[list[object]]:
     """Cut a division into calls that each take some pieces out of the part; what is left keeps its founder, and so its id, to the end."""
     rest, off = list(one.pieces), one.off
-    while sum(map(len, rest)) > CUT_OFF and len(rest) > 1:
-        taken = [rest.pop(0)]
-        while len(rest) > 1 and sum(map(len, taken)) + len(rest[0]) <= CUT_OFF:
-            taken.append(rest.pop(0))
-        left = [number for piece in rest for number in piece]
-        yield [taken[0][0], [*taken, left], off]
+    total = sum(map(len, rest))
+    cut_off = max(CUT_OFF, total // 4)
+    at = 0
+    while total > cut_off and at < len(rest) - 1:
+        size, first = len(rest[at]), at
+        at += 1
+        while at < len(rest) - 1 and size + len(rest[at]) <= cut_off:
+            size, at = size + len(rest[at]), at + 1
+        total -= size
+        yield [rest[first][0], [*rest[first:at], [number for piece in rest[at:] for number in piece]], off]
         off = ()
+    rest = rest[at:]
     if len(rest) > 1 or off or len(rest) == len(one.pieces):
         yield [(rest[0] if rest else off)[0], rest, off]
