@@ -61,8 +61,8 @@ class Bounds:
     `inline` identifiers or memberships are retold in the call that changed their entity; more are left to sweeps.
     `listed` identifiers, the oldest, stand in an entity's document. Settling a case takes `steps` unions or parts at once; of a case
     of at most `moved` parts that meets another they are moved there, a larger one is put into it as it is. A case waits `patience`
-    times as long as settling it took; for `lease_ms` after a worker's last step nobody else takes it. A recovery that has applied the
-    logs waits `settled_ms` at most for cases to be settled.
+    times as long as settling it took, a small one a second or so at most; for `lease_ms` after a worker's last step nobody else
+    takes it. A recovery that has applied the logs waits `settled_ms` at most for cases to be settled.
     """
 
     inline: int = 64

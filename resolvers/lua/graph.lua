@@ -338,10 +338,10 @@ local function case_of(id) -- the one that it has gone into, if it has
   return c
 end
 
-local function size_of(c) return redis.call('SCARD', BASE .. ':case:' .. c.id .. ':roots') + c.more end -- about how many parts
+local function parts_in(c) return redis.call('SCARD', BASE .. ':case:' .. c.id .. ':roots') + c.more end -- about how many parts
 
 local function go_into(from, c)
-  local key, size = BASE .. ':case:' .. from.id, size_of(from)
+  local key, size = BASE .. ':case:' .. from.id, parts_in(from)
   c.epoch, c.more, from.into = math.max(c.epoch, from.epoch) + 1, c.more + size, c.id
   if size > MOVED or next(from.inside) or redis.call('EXISTS', key .. ':inside') == 1 then
     from.joins, c.inside[from.id] = true, true
@@ -361,7 +361,7 @@ local function put_in_case(list, changes_epoch)
   for _, p in ipairs(list) do
     local one = p.case ~= 0 and case_of(p.case)
     if one and one ~= c then
-      local n = size_of(one)
+      local n = parts_in(one)
       if not c or n > size then c, size = one, n end
     end
   end
@@ -383,6 +383,9 @@ local function now_ms()
   local t = redis.call('TIME')
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
+
+-- How long a case waits before it is settled again, ms: by what that took, but small ones no longer than a slow network would make them.
+local function pause_of(took, size) return math.min(PATIENCE * took, 1000 + 5 * size) end
 
 local function drop_case(key, id)
   redis.call('DEL', key, key .. ':roots', key .. ':inside')
@@ -477,7 +480,7 @@ do
     end
   end
 
-  -- A case waits for some time before it is settled again: PATIENCE times as long as that took, but not for more than a quarter of its size.
+  -- A case that has a quarter of its size of new evidence waits no longer.
   local function write_cases()
     local now
     for id, c in pairs(cases) do
@@ -497,8 +500,9 @@ do
         redis.call('HSET', key, 'seq', c.seq, 'epoch', c.epoch, 'more', c.more)
         local done, ended, took, leased = unpack(redis.call('HMGET', key, 'done', 'ended', 'took', 'leased'))
         if tonumber(leased or '0') < now then
-          local due = tonumber(ended or '0') + PATIENCE * tonumber(took or '0')
-          if due > now and (c.seq - tonumber(done or '0')) * 4 >= size_of(c) then due = now end
+          local size = parts_in(c)
+          local due = tonumber(ended or '0') + pause_of(tonumber(took or '0'), size)
+          if due > now and (c.seq - tonumber(done or '0')) * 4 >= size then due = now end
           local had = redis.call('ZSCORE', DUE, id)
           if not had or tonumber(had) > due then redis.call('ZADD', DUE, due, id) end
         end

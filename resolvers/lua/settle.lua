@@ -27,7 +27,7 @@ if fence == ARGV[3] and epoch ~= ARGV[4] then -- what was read of it says nothin
   local now = now_ms()
   local took = now - tonumber(redis.call('HGET', key, 'started'))
   redis.call('HSET', key, 'ended', now, 'took', took, 'leased', 0)
-  redis.call('ZADD', DUE, now + PATIENCE * took, ARGV[2])
+  redis.call('ZADD', DUE, now + pause_of(took, parts_in(case_of(tonumber(ARGV[2])))), ARGV[2])
 end
 if fence ~= ARGV[3] or epoch ~= ARGV[4] then return { 'GONE' } end
 local joined, left, cancelled = {}, {}, {} -- roots, root -> case under whose number it was listed, names of sweeps
@@ -261,7 +261,7 @@ if ARGV[1] ~= 'end' then
 elseif tonumber(seq) > named[1] then
   local took = now - tonumber(redis.call('HGET', key, 'started'))
   redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', took, 'leased', 0)
-  redis.call('ZADD', DUE, now + PATIENCE * took, ARGV[2])
+  redis.call('ZADD', DUE, now + pause_of(took, parts_in(case_of(tonumber(ARGV[2])))), ARGV[2])
 elseif prune(number_of) == 0 then
   drop_case(key, ARGV[2])
 else
