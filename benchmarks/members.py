@@ -6,11 +6,10 @@ settle or sweep, and Redis's own times of its calls: percentiles, and the longes
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 from typing import Any
 
+from benchmarks.figures import print_figures
 from benchmarks.hub import Ground
 from resolvers.correction import Correction, CorrectionBatch, Kind
 from resolvers.evidence import evidence_of
@@ -60,14 +59,5 @@ async def run(url: str, members: int) -> dict[str, Any]:
         await ground.redis.aclose()
 
 
-def main() -> None:
-    """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--redis", required=True, help="an otherwise idle Redis or Valkey; its statistics are reset")
-    parser.add_argument("--members", type=int, default=40_000)
-    chosen = parser.parse_args()
-    print(json.dumps(asyncio.run(run(chosen.redis, chosen.members)), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    print_figures(__doc__, run, "members", 40_000)

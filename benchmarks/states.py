@@ -7,9 +7,6 @@ portions, so that a noisy machine hits both. Printed are CPU seconds of the proc
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import random
 import time
 from typing import Any
@@ -17,6 +14,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
+from benchmarks.figures import print_figures
 from resolvers.evidence import evidence_of
 from resolvers.port import Round
 from resolvers.redis_graph import RedisResolver
@@ -118,14 +116,5 @@ async def run(url: str, events: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--redis", required=True, help="an otherwise idle Redis or Valkey")
-    parser.add_argument("--events", type=int, default=1_000_000)
-    chosen = parser.parse_args()
-    print(json.dumps(asyncio.run(run(chosen.redis, chosen.events)), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    print_figures(__doc__, run, "events", 1_000_000)

@@ -20,7 +20,7 @@ OF_VALUE = "\x00"
 
 _SPAN = LATEST_MS - EARLIEST_MS + 1
 MOST_SOURCES = 20
-"""An order must be a whole number that Lua can hold: so many spans of time."""
+"""An order must be a whole number that Lua can hold, below 2 to the 53: so many spans of time fit."""
 
 _LONGEST = 1_000_000
 

@@ -342,9 +342,9 @@ local function parts_in(c) return redis.call('SCARD', BASE .. ':case:' .. c.id .
 
 local function go_into(from, c)
   local key, size = BASE .. ':case:' .. from.id, parts_in(from)
-  c.epoch, c.more, from.into = math.max(c.epoch, from.epoch) + 1, c.more + size, c.id
+  c.epoch, from.into = math.max(c.epoch, from.epoch) + 1, c.id
   if size > MOVED or next(from.inside) or redis.call('EXISTS', key .. ':inside') == 1 then
-    from.joins, c.inside[from.id] = true, true
+    from.joins, c.inside[from.id], c.more = true, true, c.more + size
     return
   end
   for _, root in ipairs(redis.call('SMEMBERS', key .. ':roots')) do from.roots[tonumber(root)] = true end

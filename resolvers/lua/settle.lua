@@ -262,11 +262,14 @@ elseif tonumber(seq) > named[1] then
   local took = now - tonumber(redis.call('HGET', key, 'started'))
   redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', took, 'leased', 0)
   redis.call('ZADD', DUE, now + pause_of(took, parts_in(case_of(tonumber(ARGV[2])))), ARGV[2])
-elseif prune(number_of) == 0 then
-  drop_case(key, ARGV[2])
 else
-  local more = prune(number_of) - redis.call('SCARD', key .. ':roots')
-  redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', now - tonumber(redis.call('HGET', key, 'started')), 'leased', 0, 'more', more)
-  redis.call('ZREM', DUE, ARGV[2])
+  local size = prune(number_of)
+  if size == 0 then
+    drop_case(key, ARGV[2])
+  else
+    local more = size - redis.call('SCARD', key .. ':roots')
+    redis.call('HSET', key, 'done', named[1], 'ended', now, 'took', now - tonumber(redis.call('HGET', key, 'started')), 'leased', 0, 'more', more)
+    redis.call('ZREM', DUE, ARGV[2])
+  end
 end
 return { 'OK', target }

@@ -6,7 +6,7 @@ as walking the syntax tree; everything else is JMESPath itself. Both give the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jmespath
@@ -14,6 +14,7 @@ from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 
 from resolvers.errors import Rejected, SettingsError
+from resolvers.expressions import unknown_functions
 
 Expression = Callable[[dict[str, Any]], object]
 """Takes a decoded document, gives a JSON value or None. Raises Rejected when a function refuses its argument."""
@@ -26,7 +27,7 @@ def compile_expression(text: str, where: str) -> Expression:
     """
     try:
         compiled = jmespath.compile(text)
-        unknown = sorted(set(_functions(compiled.parsed)) - set(Functions.FUNCTION_TABLE))
+        unknown = sorted(unknown_functions(compiled.parsed))
         plain = _plain(compiled.parsed)
     except (jmespath.exceptions.JMESPathError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
@@ -47,13 +48,6 @@ def _searching(compiled: ParsedResult, text: str, where: str) -> Expression:
         return found
 
     return search
-
-
-def _functions(node: dict[str, Any]) -> Iterator[str]:
-    if node["type"] == "function_expression":
-        yield node["value"]
-    for child in node["children"]:
-        yield from _functions(child)
 
 
 def _plain(node: dict[str, Any]) -> Expression | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from resolvers.instant import LATEST_MS
 from streams.events import Event, Identifier
-from streams.life import Then, then
+from streams.life import then
 
 Pair = tuple[str, str]
 """Identifier type and normalised value."""
@@ -163,18 +163,13 @@ def read_findings(outputs: Outputs, normalise: Normalise, strength: Callable[[st
 
 def _states(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, str], ...]]:
     """Replay what the timeline tells of an entity's states, in the order in which it was told."""
-    of_states = [line for line in lines if line["kind"].startswith("state.") or line["kind"] in {"entity.created", "entity.erased"}]
-    then = life_of(of_states)
+    of_states = [dict(line) for line in lines if line["kind"].startswith("state.") or line["kind"] in {"entity.created", "entity.erased"}]
+    told = then(of_states, LATEST_MS)
     return {
         name: tuple((value, since) for since, value in sorted(history.items()) if value is not None)
-        for name, history in sorted(then.states.items())
+        for name, history in sorted(told.states.items())
         if history
     }
-
-
-def life_of(lines: Iterable[Mapping[str, Any]]) -> Then:
-    """Fold the timeline of an id to its end."""
-    return then((dict(line) for line in lines), LATEST_MS)
 
 
 def _corrections(lines: Iterable[Mapping[str, Any]]) -> Iterator[Correction]:

@@ -10,10 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-
 from resolvers.blocked import BlockedValues
+from streams.settings.expressions import expression_problems
 from streams.settings.problem import Problem, suggestion
 from streams.settings.sections import ENTITY_TYPE, IDENTIFIER_TYPE
 from streams.settings.state_checks import state_problems
@@ -160,14 +158,14 @@ def _mapping(path: tuple[str | int, ...], source: SourceSettings, entities: list
     for field in source.event:
         if field not in EVENT_FIELDS:
             yield Problem((*path, "event", field), field, f"must be one of {', '.join(EVENT_FIELDS)}{suggestion(field, EVENT_FIELDS)}")
-    yield from _expressions((*path, "event"), {field: source.event[field] for field in EVENT_FIELDS if field in source.event})
+    yield from expression_problems((*path, "event"), {field: source.event[field] for field in EVENT_FIELDS if field in source.event})
     for index, participant in enumerate(source.participants):
         here = (*path, "participants", index)
         if participant.entity not in entities:
             allowed = f"must be a declared entity type: {', '.join(entities)}{suggestion(participant.entity, entities)}"
             yield Problem((*here, "entity"), participant.entity, allowed)
         for key in ("identifiers", "traits", "states"):
-            yield from _expressions((*here, key), getattr(participant, key))
+            yield from expression_problems((*here, key), getattr(participant, key))
     for index, membership in enumerate(source.memberships):
         here = (*path, "memberships", index)
         for key in ("member", "group"):
@@ -176,15 +174,7 @@ def _mapping(path: tuple[str | int, ...], source: SourceSettings, entities: list
                 yield Problem((*here, key), getattr(membership, key), allowed)
         if membership.member == membership.group:
             yield Problem((*here, "group"), membership.group, "must be another participant than the member")
-        yield from _expressions(here, {key: value for key in ("role", "ended") if (value := getattr(membership, key)) is not None})
-
-
-def _expressions(path: tuple[str | int, ...], expressions: dict[str, str]) -> Iterator[Problem]:
-    for key, expression in expressions.items():
-        try:
-            jmespath.compile(expression)
-        except JMESPathError as error:
-            yield Problem((*path, key), expression, f"must be a JMESPath expression: {str(error).splitlines()[0].removesuffix(':')}")
+        yield from expression_problems(here, {key: value for key in ("role", "ended") if (value := getattr(membership, key)) is not None})
 
 
 def _times_and_worker(settings: Settings) -> Iterator[Problem]:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from resolvers.trait_rules import MOST_SOURCES
+
 Normaliser = Literal["email", "phone", "domain", "lower", "exact"]
 """The names that `normalise` takes; `exact` only trims."""
 
@@ -108,7 +110,9 @@ class TraitSettings(Section):
         description="`source`: the best source's latest; `all`: a list. Of equal ones the largest by (source, event id, value).",
     )
     sources: list[str] = Field(
-        default_factory=list, max_length=20, description="For `keep: source`: sources that count more than others, the best first."
+        default_factory=list,
+        max_length=MOST_SOURCES,
+        description="For `keep: source`: sources that count more than others, the best first.",
     )
 
 

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from graphlib import CycleError
 from typing import TYPE_CHECKING
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-
-from resolvers.expressions import unknown_functions
 from resolvers.state_rules import in_order
+from streams.settings.expressions import expression_problems
 from streams.settings.problem import Path, Problem, suggestion
 
 if TYPE_CHECKING:
@@ -56,7 +53,7 @@ def _state(path: Path, one: StateSettings, others: dict[str, StateSettings]) -> 
             yield Problem((*here, "value"), rule.value, "either value or value_of must be given")
         if not any((rule.event, rule.type, rule.source, rule.when)):
             yield Problem(here, "{}", "needs an event, type, source or when, or it would fit every event")
-        yield from _expressions(here, {"when": rule.when, "value_of": rule.value_of})
+        yield from expression_problems(here, {"when": rule.when, "value_of": rule.value_of})
     if one.derived is None:
         return
     if one.rules or one.lapses or one.participant is not None:
@@ -67,8 +64,8 @@ def _state(path: Path, one: StateSettings, others: dict[str, StateSettings]) -> 
             known = list(others)
             text = f"must be a declared state of {one.entity}: {', '.join(known)}{suggestion(component.state, known)}"
             yield Problem((*here, "state"), component.state, text)
-        yield from _expressions(here, {"when": component.when})
-    yield from _expressions((*path, "derived"), {"value": one.derived.value})
+        yield from expression_problems(here, {"when": component.when})
+    yield from expression_problems((*path, "derived"), {"value": one.derived.value})
 
 
 def _lapses(path: Path, one: StateSettings) -> Iterator[Problem]:
@@ -84,13 +81,3 @@ def _lapses(path: Path, one: StateSettings) -> Iterator[Problem]:
         if after == value:
             yield Problem((*path, "lapses"), " -> ".join([*seen, value]), "values lapse in a circle, for ever; take one out of it")
             return
-
-
-def _expressions(path: Path, expressions: dict[str, str | None]) -> Iterator[Problem]:
-    for key, expression in expressions.items():
-        try:
-            unknown = sorted(unknown_functions(jmespath.compile(expression).parsed)) if expression is not None else []
-            if unknown:
-                yield Problem((*path, key), expression, f"calls {unknown[0]!r}, which JMESPath does not have")
-        except JMESPathError as error:
-            yield Problem((*path, key), expression, f"must be a JMESPath expression: {str(error).splitlines()[0].removesuffix(':')}")

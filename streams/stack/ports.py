@@ -33,9 +33,12 @@ def answers(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find so many different free ports; nothing reserves them, so use them soon."""
+    """Find so many different free ports; nothing reserves them, so use them soon.
+
+    By the system's chance: programs that begin with one seed must not all try the same ports.
+    """
     found: list[int] = []
-    for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
+    for port in random.SystemRandom().sample(_CANDIDATES, len(_CANDIDATES)):
         if is_free(port):
             found.append(port)
         if len(found) == count:

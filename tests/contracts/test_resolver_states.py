@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from resolvers.correction import Kind
 from resolvers.instant import read_instant
-from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
-from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from streams.events import Event
 from streams.settings import StateSettings
+from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_corrections import say
 from tests.histories import ENTITIES, KEY, at, batch, documents, event, person
 from tests.telling import Topics, check_told, drain
@@ -62,14 +60,8 @@ def clock() -> Clock:
 @pytest.fixture(params=["memory", "redis"])
 async def resolver(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Resolver]:
     """Give a resolver under these rules."""
-    if request.param == "memory":
-        yield MemoryResolver(RULES, SHARDS, clock=clock)
-        return
-    graph = RedisResolver(request.getfixturevalue("redis_url"), RULES, f"states-{uuid4().hex}", SHARDS, 16, clock=clock)
-    await graph.open()
-    yield graph
-    await graph.drop()
-    await graph.close()
+    async with opened(request, RULES, clock=clock) as found:
+        yield found
 
 
 def billed(event_id: str, when: str, value: str, *identifiers: str) -> Event:

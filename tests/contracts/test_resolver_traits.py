@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from itertools import permutations
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from resolvers.errors import Rejected
 from resolvers.evidence import evidence_of
-from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
-from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from streams.events import Event
 from streams.settings import EntitySettings, IdentifierSettings, TraitSettings
+from tests.contracts.conftest import opened
 from tests.histories import KEY, batch, documents, event, person
 from tests.telling import Topics, check_told, drain
 
@@ -35,14 +33,8 @@ RULES = Rules.from_settings(
 @pytest.fixture(params=["memory", "redis"])
 async def resolver(request: pytest.FixtureRequest) -> AsyncIterator[Resolver]:
     """Give a resolver under these rules."""
-    if request.param == "memory":
-        yield MemoryResolver(RULES, SHARDS)
-        return
-    graph = RedisResolver(request.getfixturevalue("redis_url"), RULES, f"traits-{uuid4().hex}", SHARDS, 16)
-    await graph.open()
-    yield graph
-    await graph.drop()
-    await graph.close()
+    async with opened(request, RULES) as found:
+        yield found
 
 
 def said(number: int, when: str, value: object, source: str, *identifiers: str) -> Event:

@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -14,14 +13,13 @@ import pytest
 from resolvers.correction import CorrectionBatch, Kind
 from resolvers.erasure import Erasure
 from resolvers.instant import read_instant
-from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
-from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event, Membership
 from streams.settings import EntitySettings, IdentifierSettings, StateSettings
+from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_corrections import say, usable
 from tests.histories import KEY, at, batch, documents, event, group, person, read_again
 from tests.telling import Topics, drain
@@ -43,14 +41,8 @@ RULES = Rules.from_settings(
 @pytest.fixture(params=["memory", "redis"])
 async def resolver(request: pytest.FixtureRequest) -> AsyncIterator[Resolver]:
     """Give a resolver under these rules."""
-    if request.param == "memory":
-        yield MemoryResolver(RULES, SHARDS)
-        return
-    graph = RedisResolver(request.getfixturevalue("redis_url"), RULES, f"kinds-{uuid4().hex}", SHARDS, 16, Bounds(patience=0))
-    await graph.open()
-    yield graph
-    await graph.drop()
-    await graph.close()
+    async with opened(request, RULES, SHARDS, bounds=Bounds(patience=0)) as found:
+        yield found
 
 
 def ann(event_id: str, when: str, *more: str, **said: Any) -> Event:

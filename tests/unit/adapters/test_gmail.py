@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,10 @@ from streams.adapters.gmail import build
 from streams.events import Event, Identifier, Membership, Participant, encode_event
 from streams.record import SourceRecord
 from streams.settings import SourceSettings, TimeSettings
+from tests.extra import DATA, needs
 from tests.junk import with_junk
 
-DEMO = Path(__file__).parents[4] / "shared" / "data" / "events_dbt_nexus_demo" / "gmail_messages_raw_demo.csv"
+DEMO = DATA / "events_dbt_nexus_demo" / "gmail_messages_raw_demo.csv"
 RECORD = SourceRecord("raw.mail", 0, 0, None, b"", 1_800_000_000_000)
 READ = build("mail", SourceSettings(topic="raw.mail", adapter="gmail"))
 
@@ -199,7 +199,7 @@ def test_junk_anywhere_gives_an_event_or_a_rejection(document: dict[str, Any]) -
                 encode_event(read(changed))
 
 
-@pytest.mark.skipif(not DEMO.exists(), reason=f"the sample rows are not at {DEMO}")
+@needs(DEMO)
 def test_sample_rows_show_one_person_and_two_groups() -> None:
     adapt = build_adapter("mail", SourceSettings(topic="raw.mail", adapter="gmail", payload="record"), TimeSettings())
     with DEMO.open() as rows:

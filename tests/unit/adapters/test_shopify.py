@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,10 @@ from streams.adapters.shopify import build
 from streams.events import Event, Identifier, Membership, Participant, encode_event
 from streams.record import SourceRecord
 from streams.settings import SourceSettings, TimeSettings
+from tests.extra import DATA, needs
 from tests.junk import with_junk
 
-DEMO = Path(__file__).parents[4] / "shared" / "data" / "events_dbt_nexus_demo" / "shopify_shops_raw_demo.csv"
+DEMO = DATA / "events_dbt_nexus_demo" / "shopify_shops_raw_demo.csv"
 NOW_MS = 1_800_000_000_000
 READ = build("store", SourceSettings(topic="raw.store", adapter="shopify"))
 
@@ -307,7 +307,7 @@ def test_junk_anywhere_gives_an_event_or_a_rejection(document: dict[str, Any], t
                 encode_event(read(changed, topic))
 
 
-@pytest.mark.skipif(not DEMO.exists(), reason=f"the sample row is not at {DEMO}")
+@needs(DEMO)
 def test_sample_row_shows_the_owner_and_the_shop() -> None:
     adapt = build_adapter("store", SourceSettings(topic="raw.store", adapter="shopify", payload="record"), TimeSettings())
     with DEMO.open() as rows:

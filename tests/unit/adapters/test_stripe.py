@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ from streams.adapters.stripe import build
 from streams.events import Event, Identifier, Membership, Participant, encode_event
 from streams.record import SourceRecord
 from streams.settings import SourceSettings, TimeSettings
+from tests.extra import DATA, needs
 from tests.junk import with_junk
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
 DEMO = [DATA / "events_dbt_nexus_demo" / f"stripe_{what}_raw_demo.csv" for what in ("invoices", "payments")]
 FIXTURES = DATA / "events_stripe_fixtures" / "events.jsonl"
 RECORD = SourceRecord("raw.stripe", 0, 0, None, b"", 1_800_000_000_000)
@@ -316,7 +315,7 @@ def test_junk_anywhere_gives_an_event_or_a_rejection(document: dict[str, Any]) -
                 encode_event(read(INVOICE, changed))
 
 
-@pytest.mark.skipif(not DEMO[0].exists(), reason=f"the sample rows are not in {DATA}")
+@needs(DEMO[0])
 @pytest.mark.parametrize("payload", [None, "data"])
 def test_sample_rows_show_one_person_and_one_group(payload: str | None) -> None:
     adapt = build_adapter("billing", SourceSettings(topic="raw.stripe", adapter="stripe", payload=payload), TimeSettings())
@@ -330,7 +329,7 @@ def test_sample_rows_show_one_person_and_one_group(payload: str | None) -> None:
     assert {event.participants[1].identifiers[0].value for event in events} == {"hollywoodfarms.com"}
 
 
-@pytest.mark.skipif(not FIXTURES.exists(), reason=f"the sample objects are not at {FIXTURES}")
+@needs(FIXTURES)
 def test_sample_objects_are_read_or_rejected() -> None:
     read_kinds = set()
     for line in FIXTURES.read_text().splitlines():
