@@ -34,6 +34,9 @@ LOOK_SECONDS = 2.0
 COMMIT_SECONDS = 5.0
 """How often Kafka is told the position of a busy partition."""
 
+OWED_SECONDS = 0.2
+"""How long a busy partition of a raw topic is worked on before its position is committed."""
+
 CHECK_MS = 1_000
 """How long one try waits for the record before a position when a partition is taken over."""
 
@@ -55,13 +58,20 @@ class Positions(Protocol):
 
 
 class CommittedPositions:
-    """Positions that are committed offsets of the consumer's group."""
+    """Positions that are committed offsets of the consumer's group.
+
+    A busy partition is committed now and then and once nothing comes, since a commit costs Kafka as much as a small batch.
+    So a crash repeats a moment's records: these make the same events again.
+    """
 
     def __init__(self, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
+        self._owed: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, float] = {}
 
     async def start(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
         """Give the committed offset, or the beginning of the log where nothing was committed."""
+        self._owed.pop(place, None)
 
         async def ask() -> tuple[int | None, int, int]:
             try:
@@ -74,15 +84,21 @@ class CommittedPositions:
         return first if committed is None else reachable(committed, first, end, place)
 
     async def advance(self, consumer: AIOKafkaConsumer, batch: SourceBatch) -> None:
-        """Commit the end of the batch. A partition that went away meanwhile is its new owner's business."""
-        await commit(consumer, batch.place, batch.end)
+        """Commit the end of the batch, or owe it. A partition that went away meanwhile is its new owner's business."""
+        self._owed[batch.place] = batch.end
+        if asyncio.get_running_loop().time() - self._committed.get(batch.place, 0.0) >= OWED_SECONDS:
+            await self.settle(consumer, batch.place)
 
-    async def skip(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
-        """Commit the offset."""
-        await commit(consumer, place, offset)
+    async def skip(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:  # noqa: ARG002 - the protocol's
+        """Owe the offset: nothing comes, so that it is committed next."""
+        self._owed[place] = offset
 
-    async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:  # noqa: ARG002 - the protocol's
-        """Nothing to do: every batch was committed."""
+    async def settle(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> Outcome:
+        """Commit what is owed."""
+        offset = self._owed.get(place)
+        if offset is not None and await commit(consumer, place, offset):
+            del self._owed[place]
+            self._committed[place] = asyncio.get_running_loop().time()
         return Outcome.DONE
 
 
@@ -289,10 +305,12 @@ async def _first_from(consumer: AIOKafkaConsumer, place: TopicPartition, offset:
     return records[0] if records else None
 
 
-async def commit(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
-    """Commit an offset; what can't be committed is done again by whoever holds the partition next."""
+async def commit(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> bool:
+    """Commit an offset, and say whether that went well; what can't be committed is done again by whoever holds the partition next."""
     try:
         await consumer.commit({place: offset})
     except (KafkaError, IllegalStateError) as error:
         said = "an offset was not committed; its records may be handled again"
         log.warning(said, partition=named(place), offset=offset, error=repr(error))
+        return False
+    return True

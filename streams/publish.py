@@ -24,7 +24,7 @@ from resolvers.port import OutputRecord, Resolver, Round, Waiting
 from streams.batch import Job
 from streams.counters import Counters
 from streams.recovery import Recovering
-from streams.sender import Outgoing, ended, passing, refusal, send_to
+from streams.sender import Outgoing, ended, passing, refusal, send_to, together
 from streams.times import format_time
 
 log = structlog.get_logger(__name__)
@@ -186,10 +186,10 @@ class ShardPublisher:
         place = TopicPartition(self._telling.topics["entities"], self.shard)
         async with asyncio.timeout(self._telling.round_seconds):
             await producer.begin_transaction()
-            for topic, records in by_topic(payload, self._telling.topics).items():
-                if refused := await send_to(producer, topic, self.shard, records):
-                    raise SettingsError(refusal(refused))
-            await producer.send_offsets_to_transaction({place: number}, self._numbers.group)
+            writes = (send_to(producer, topic, self.shard, records) for topic, records in by_topic(payload, self._telling.topics).items())
+            *answers, _ = await together(*writes, producer.send_offsets_to_transaction({place: number}, self._numbers.group))
+            if refused := [record for answer in answers for record in answer]:
+                raise SettingsError(refusal(refused))
             await producer.commit_transaction()
         self._told = number
 

@@ -7,7 +7,7 @@ records can come twice, and none is lost. Neighbours: adapt, resolve and command
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from zlib import crc32
@@ -215,6 +215,16 @@ async def send_to(producer: AIOKafkaProducer, topic: str, partition: int, record
             for member in members:
                 refused += await send_to(producer, topic, partition, [member])
     return refused
+
+
+async def together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Do some work at the same time, so that requests to the same broker become one. Raises the first error, and gives up the rest."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def ended(client: Stoppable) -> None:

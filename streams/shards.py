@@ -30,6 +30,9 @@ from streams.source import ALIVE_SECONDS, Deadline, polled
 log = structlog.get_logger(__name__)
 
 FIRST_IDLE_SECONDS = 0.005
+ROUND_SECONDS = 0.05
+"""From the beginning of one round of a shard to that of the next: a transaction costs Kafka as much with one key as with fifty."""
+
 LONGEST_IDLE_SECONDS = 0.05
 FENCED_SECONDS = 1.0
 LOST_SECONDS = 0.2
@@ -235,12 +238,14 @@ class ShardSource(Service):
             await publisher.close()
 
     async def _take_turns(self, held: Held, publisher: ShardPublisher, wake: asyncio.Event) -> None:
-        idle = FIRST_IDLE_SECONDS
+        idle, loop = FIRST_IDLE_SECONDS, asyncio.get_running_loop()
         while not held.given_up.is_set():
             wake.clear()
+            begun = loop.time()
             turn = await self._turn(held, publisher)
             if turn is Turn.TOLD:
                 idle = FIRST_IDLE_SECONDS
+                await held.interruptible(asyncio.sleep(begun + ROUND_SECONDS - loop.time()))
             elif turn is Turn.FENCED:
                 await held.interruptible(asyncio.sleep(FENCED_SECONDS))
             elif turn is Turn.LOST:

@@ -144,11 +144,18 @@ local function is_hidden(key)
 end
 
 local function take_key(key, told)
+  if string.byte(key) ~= 101 then -- only entities, 'e', have notes, and ids that end
+    rows[#rows + 1] = row_of(key, told, '')
+    taken[#taken + 1] = { key, cmsgpack.pack({ told, '', 0, '' }), 0 }
+    read = read + 200 + #told
+    return
+  end
   local noted = redis.call('LRANGE', BASE .. ':note:' .. key, 0, NOTES - 1)
-  rows[#rows + 1] = row_of(key, told, table.concat(noted))
-  local n = string.byte(key) == 101 and node_of(string.sub(key, 2)) -- 'e'
+  local notes_packed = table.concat(noted)
+  rows[#rows + 1] = row_of(key, told, notes_packed)
+  local n = node_of(string.sub(key, 2))
   local ended = n and endings[n.id]
-  taken[#taken + 1] = { key, cmsgpack.pack({ told, table.concat(noted), ended and n.id or 0, ended and ended[1] or '' }), #noted }
+  taken[#taken + 1] = { key, cmsgpack.pack({ told, notes_packed, ended and n.id or 0, ended and ended[1] or '' }), #noted }
   read = read + 200 + #told + 400 * #noted
 end
 
@@ -170,14 +177,18 @@ end
 
 mark_lapsed()
 local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
-local queue, visited, seen, named, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}
+local AT_ONCE = 50 -- keys whose markings are read together
+local queue, visited, seen, named, marked, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}, {}
 while #taken < limit and read < budget and visited < VISITS do
-  local at = visited % limit
-  if at == 0 then named = redis.call('LRANGE', queue, visited, visited + limit - 1) end
+  local at = visited % AT_ONCE
+  if at == 0 then
+    named = redis.call('LRANGE', queue, visited, visited + AT_ONCE - 1)
+    marked = #named > 0 and redis.call('HMGET', BASE .. ':dirty:' .. shard, unpack(named))
+  end
   local key = named[at + 1]
   if not key then break end
   visited = visited + 1
-  local told = not seen[key] and redis.call('HGET', BASE .. ':dirty:' .. shard, key)
+  local told = not seen[key] and marked[at + 1]
   if told then
     seen[key] = true
     if is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
@@ -192,22 +203,21 @@ if visited > #taken and redis.call('HEXISTS', round, 'recovering') == 1 then
 end
 if #taken == 0 then return { 'NONE' } end
 
-for _, n in ipairs(retold) do
-  local key, field = page('n', n.id)
-  redis.call('HSET', key, field, pack_node(n))
-end
-for _, p in ipairs(cuts) do -- so that the next marking finds the list as it was told
-  local key, field = page('p', p.root)
-  redis.call('HSET', key, field, pack_part(p))
-end
+for _, n in ipairs(retold) do n.dirty = true end
+for _, p in ipairs(cuts) do p.dirty = true end -- so that the next marking finds the list as it was told
+flush()
 for id, ended in pairs(endings) do
   local key, field = page('g', id)
   if ended[2] ~= '' then redis.call('HSET', key, field, ended[2]) else redis.call('HDEL', key, field) end
 end
 local number, recovering = last + 1, redis.call('HEXISTS', round, 'recovering')
-for _, t in ipairs(taken) do
-  redis.call('HDEL', BASE .. ':dirty:' .. shard, t[1])
-  redis.call('HSET', inflight, t[1], t[2])
+for first = 1, #taken, MOST_AT_ONCE / 2 do
+  local keys, flying = {}, {}
+  for at = first, math.min(#taken, first + MOST_AT_ONCE / 2 - 1) do
+    keys[#keys + 1], flying[#flying + 1], flying[#flying + 2] = taken[at][1], taken[at][1], taken[at][2]
+  end
+  redis.call('HDEL', BASE .. ':dirty:' .. shard, unpack(keys))
+  redis.call('HSET', inflight, unpack(flying))
 end
 for _, t in ipairs(taken) do
   if t[3] > 0 then redis.call('LTRIM', BASE .. ':note:' .. t[1], t[3], -1) end

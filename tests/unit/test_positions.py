@@ -43,6 +43,25 @@ async def test_reading_goes_on_at_the_committed_offset() -> None:
     assert await positions.settle(real(fake), PLACE) is Outcome.DONE
 
 
+async def test_a_busy_partition_is_committed_now_and_then_and_once_nothing_comes() -> None:
+    fake = consumer(b"a", b"b", b"c")
+    positions = CommittedPositions(1)
+    for at in range(3):
+        await positions.advance(real(fake), SourceBatch(PLACE, at, [record(b"a", at, PLACE)]))
+    assert fake.commits == {PLACE: 1}
+    await positions.settle(real(fake), PLACE)
+    assert fake.commits == {PLACE: 3}
+
+
+async def test_what_could_not_be_committed_is_committed_later() -> None:
+    fake = consumer(b"a")
+    positions = CommittedPositions(1)
+    fake.failures = [IllegalGenerationError()]
+    await positions.advance(real(fake), SourceBatch(PLACE, 0, [record(b"a", 0, PLACE)]))
+    await positions.settle(real(fake), PLACE)
+    assert fake.commits == {PLACE: 1}
+
+
 async def test_a_coordinator_that_is_not_there_yet_is_waited_for() -> None:
     fake = consumer(b"a")
     fake.failures = [GroupCoordinatorNotAvailableError()]
