@@ -17,8 +17,11 @@ from streams.sender import Outgoing
 _encode = msgspec.json.Encoder().encode
 
 
-class ParticipantRecord(msgspec.Struct):
-    """The value of a record of the participants topic. Its entity's id resolves to today's."""
+class ParticipantRecord(msgspec.Struct, omit_defaults=True):
+    """The value of a record of the participants topic. Its entity's id resolves to today's.
+
+    `participant_count` is of all that the event names, those without a record too; what the event does not say is left out.
+    """
 
     source: str
     event_id: str
@@ -27,6 +30,11 @@ class ParticipantRecord(msgspec.Struct):
     entity_type: str
     role: str
     occurred_at: str
+    event_name: str
+    participant_count: int
+    event_type: str | None = None
+    significance: int | None = None
+    internal: bool | None = None
 
 
 def participant_records(topic: str, event: Event, evidence: Evidence, entity_ids: tuple[str | None, ...]) -> Iterator[Outgoing]:
@@ -38,6 +46,17 @@ def participant_records(topic: str, event: Event, evidence: Evidence, entity_ids
         if entity_id is None:
             continue
         record = ParticipantRecord(
-            event.source, event.event_id, seen.index, entity_id, seen.entity_type, event.participants[seen.index].role, event.occurred_at
+            event.source,
+            event.event_id,
+            seen.index,
+            entity_id,
+            seen.entity_type,
+            event.participants[seen.index].role,
+            event.occurred_at,
+            event.name,
+            len(event.participants),
+            event.type,
+            event.significance,
+            event.internal,
         )
         yield Outgoing(topic, f"{event.source}:{event.event_id}:{seen.index}".encode(), _encode(record))

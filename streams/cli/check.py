@@ -44,7 +44,8 @@ def check(
         findings += asyncio.run(examine_outside(settings))
     errors = [finding for finding in findings if finding.level == "error"]
     if as_json:
-        print_json({"ok": not errors, "findings": [_finding_row(finding) for finding in findings], "rules": _rule_rows(settings)})
+        found = [_finding_row(finding) for finding in findings]
+        print_json({"ok": not errors, "findings": found, "rules": _rule_rows(settings), "states": _state_rows(settings)})
     else:
         _show(settings, findings)
     if errors:
@@ -78,10 +79,34 @@ def _rule_rows(settings: Settings) -> list[dict[str, Any]]:
     return rows
 
 
+def _state_rows(settings: Settings) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": one.name,
+            "entity_type": one.entity,
+            "participant": None if one.derived else one.participant or one.name,
+            "rules": len(one.rules),
+            "derived_from": sorted({each.state for each in one.derived.components.values()}) if one.derived else [],
+            "values": one.values,
+            "initial": one.initial,
+            "lapses": [f"{each.value} to {each.becomes} after {each.after}" for each in one.lapses],
+        }
+        for one in settings.states
+    ]
+
+
+def _origin(row: dict[str, Any]) -> str:
+    """Say where a state comes from."""
+    if row["derived_from"]:
+        return f"derived from {', '.join(row['derived_from'])}"
+    rules = f", {row['rules']} rule{'s' * (row['rules'] > 1)}" if row["rules"] else ""
+    return f"participants' {row['participant']}{rules}"
+
+
 def _show(settings: Settings, findings: list[Finding]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Column, Table  # noqa: PLC0415
 
     console = Console(highlight=False)
     table = Table("entity", "prefix", "identifier", "priority", "normalise", "limit", "blocked", title=f"Rules of space {settings.space}")
@@ -96,6 +121,15 @@ def _show(settings: Settings, findings: list[Finding]) -> None:
             str(row["blocked"] or "-"),
         )
     console.print(table)
+    if settings.states:
+        states = Table(
+            Column("state", no_wrap=True), "entity", Column("comes from", overflow="fold"), "values", "initial", "lapses", title="States"
+        )
+        for row in _state_rows(settings):
+            values = ", ".join(row["values"]) if row["values"] else "any"
+            said = (row["name"], row["entity_type"], _origin(row), values, row["initial"] or "-", "; ".join(row["lapses"]) or "-")
+            states.add_row(*map(escape, said))
+        console.print(states)
     marks = {"ok": "[green]ok[/]     ", "warning": "[yellow]warning[/]", "error": "[red]error[/]  "}
     for finding in findings:
         console.print(f"{marks[finding.level]} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)

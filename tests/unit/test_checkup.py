@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from streams.checkup import Finding, examine
@@ -65,6 +66,22 @@ def test_check_prints_rules_and_findings_as_json(config: Path) -> None:
         "phone",
         "anonymous_id",
     ]
+
+
+def test_check_shows_the_states_and_where_they_come_from(config: Path) -> None:
+    rule = {"event": "Signed In", "value": "yes"}
+    states = [
+        {"name": "crm_plan", "entity": "person", "participant": "plan", "values": ["free", "paid"], "rules": [rule]},
+        {"name": "crm_customer", "entity": "person", "derived": {"components": {"plan": "crm_plan"}, "value": "plan == 'paid'"}},
+    ]
+    config.write_text(SETTINGS + yaml.safe_dump({"states": states}))
+    shown = CliRunner().invoke(build_app(), ["check", "--config", str(config)])
+    told = json.loads(CliRunner().invoke(build_app(), ["check", "--config", str(config), "--json"]).stdout)["states"]
+    assert [(one["name"], one["participant"], one["rules"], one["derived_from"]) for one in told] == [
+        ("crm_plan", "plan", 1, []),
+        ("crm_customer", None, 0, ["crm_plan"]),
+    ]
+    assert all(text in shown.stdout for text in ("crm_customer", "derived from", "participants' plan"))
 
 
 def test_check_exits_with_one_line_where_an_adapter_is_missing(config: Path) -> None:
