@@ -24,12 +24,12 @@ GOES_ON = 2
 """Said of an entity that was told in the round before, but for some of its merges."""
 
 
-def compose(rows: Rows, taken: Iterable[list[Any]], remembered: list[Remembered]) -> Iterator[OutputRecord]:
-    """Write the documents of the keys that a round took, and the timeline of what changed; adds what must be remembered of states."""
+def compose(rows: Rows, taken: Iterable[list[Any]], now: int, remembered: list[Remembered]) -> Iterator[OutputRecord]:
+    """Write the documents of the keys that a round took at a present (ms), and the timeline; adds what must be remembered of states."""
     for row in taken:
         match row[0]:
             case b"e":
-                yield from _entity(rows, row, remembered)
+                yield from _entity(rows, row, now, remembered)
             case b"i":
                 seen = rows.identifier(row[3])
                 yield OutputRecord("identifiers", str(seen.identifier), identifier_document(seen, rows.entity_id(row[1], row[2])))
@@ -41,12 +41,12 @@ def compose(rows: Rows, taken: Iterable[list[Any]], remembered: list[Remembered]
                 yield from _membership(rows, row)
 
 
-def _entity(rows: Rows, taken: list[Any], remembered: list[Remembered]) -> Iterator[OutputRecord]:
+def _entity(rows: Rows, taken: list[Any], now: int, remembered: list[Remembered]) -> Iterator[OutputRecord]:
     _, digest, had, traits, notes, row = taken
     told_states, lapses = b"", 0
     match row[0]:
         case b"living":
-            view = rows.entity(digest, row)
+            view = rows.entity(digest, row, now)
             told_states, lapses = pack_states(view), view.lapses or 0
             old = rows.told(view, digest, row, traits, told_states) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)

@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
-import msgpack
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, ClusterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import BusyLoadingError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -27,7 +26,8 @@ from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import Clock, at_the_end
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Remembered, Reread, Round, ToldRecord, Waiting
-from resolvers.redis_rows import BIAS_MS, Rows, entity_type_of, pack
+from resolvers.redis_refusals import passing
+from resolvers.redis_rows import BIAS_MS, Rows, entity_type_of, pack, unpack
 from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
 from resolvers.redis_writing import correction_row, evidence_row, guard_rows
@@ -45,7 +45,6 @@ FORMAT = 4
 READ_BUDGET = 1024 * 1024
 """Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
 
-_PASSING = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _WALK = 200
 LINK_COST = 5
 """A link that a walk visits costs as much as so many keys of a sweep."""
@@ -56,24 +55,12 @@ COMPOSED_AT_ONCE = 100
 """Output keys whose documents are composed without a pause: some milliseconds."""
 
 
-def _unpack(packed: bytes) -> list[Any]:
-    """Read what cmsgpack wrote, text as bytes: one C call, where a nested reply would be parsed piece by piece."""
-    rows: list[Any] = msgpack.unpackb(packed, raw=True)
-    return rows
-
-
 def _pack_ends(ends: Ends) -> bytes:
     return pack([[f"{log}/{partition}", end] for (log, partition), end in ends.items()])
 
 
 def _behind(shard: int, number: int, told: int) -> str:
     return f"shard {shard}: Kafka has round {told}, Redis knows of {number}: it has lost writes"
-
-
-def passing(error: ResponseError) -> bool:
-    """Say whether Redis refused for a reason that may pass: full, loading, read-only, busy, failing over."""
-    named = isinstance(error, OutOfMemoryError | ReadOnlyError | ClusterDownError | TryAgainError)
-    return named or str(error).startswith(_PASSING)
 
 
 class RedisResolver:
@@ -87,9 +74,12 @@ class RedisResolver:
         shards: int = 6,
         buckets: int = 4096,
         bounds: Bounds | None = None,
-        clock: Clock = at_the_end,
+        clock: Clock | None = at_the_end,
     ) -> None:
-        """Keep the address; nothing is asked before `open`. `shards` and `buckets` are fixed when the space is born."""
+        """Keep the address; nothing is asked before `open`. `shards` and `buckets` are fixed when the space is born.
+
+        `clock` tells the present by which values of states lapse; None for Redis's own, which all workers share.
+        """
         self._clock = clock
         bounds = bounds or Bounds()
         self._url = url
@@ -105,7 +95,7 @@ class RedisResolver:
             health_check_interval=30,
         )
         self._scripts = Scripts(self._redis, self._base, bounds)
-        self._rows = Rows(rules, bounds.listed, clock)
+        self._rows = Rows(rules, bounds.listed)
         self._codes: dict[tuple[str, str], int] = {}
         self._guards = b""
         self._born = ""
@@ -186,7 +176,7 @@ class RedisResolver:
     async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Take a round and compose its records."""
         taker = uuid4().hex
-        word, rest = await self._call("take", shard, limit, told, READ_BUDGET, taker, self._clock())
+        word, rest = await self._call("take", shard, limit, told, READ_BUDGET, taker, self._given())
         match word:
             case Reply.BUSY:
                 raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
@@ -197,17 +187,17 @@ class RedisResolver:
             case Reply.UNREAD:
                 return Waiting.UNREAD
             case Reply.OK:
-                records, remembered = await self._composed(_unpack(rest[2]))
+                records, remembered = await self._composed(unpack(rest[2]), rest[3])
                 return Round(shard, rest[0], records, recovery=bool(rest[1]), taker=taker, remembered=remembered)
             case _:
                 return None
 
-    async def _composed(self, rows: list[list[Any]]) -> tuple[tuple[OutputRecord, ...], tuple[Remembered, ...]]:
+    async def _composed(self, rows: list[list[Any]], now: int) -> tuple[tuple[OutputRecord, ...], tuple[Remembered, ...]]:
         """Compose a round's records, and let others have their turn in between: they keep Redis and Kafka busy meanwhile."""
         records: list[OutputRecord] = []
         remembered: list[Remembered] = []
         for at in range(0, len(rows), COMPOSED_AT_ONCE):
-            records += compose(self._rows, rows[at : at + COMPOSED_AT_ONCE], remembered)
+            records += compose(self._rows, rows[at : at + COMPOSED_AT_ONCE], now, remembered)
             await asyncio.sleep(0)
         return tuple(records), tuple(remembered)
 
@@ -280,7 +270,7 @@ class RedisResolver:
 
     async def backlog(self) -> Backlog:
         """Count what is not yet told."""
-        _, counts = await self._call("backlog", self._clock())
+        _, counts = await self._call("backlog", self._given())
         return Backlog(*counts)
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
@@ -297,7 +287,7 @@ class RedisResolver:
         row = await self._look("entity", digest)
         match row[0]:
             case b"living" if self._rows.entity_id(digest, row[1]) == entity_id:
-                return entity_document(self._rows.entity(digest, row))
+                return entity_document(self._rows.entity(digest, row, await self._now()))
             case b"gone" if self._rows.entity_id(digest, row[2]) == entity_id:
                 return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
             case b"erased" if self._rows.entity_id(digest, row[1]) == entity_id:
@@ -329,7 +319,7 @@ class RedisResolver:
                 seen = self._rows.identifier(row)
                 yield "identifiers", str(seen.identifier), identifier_document(seen, self._rows.entity_id(founder, named))
                 if entity:
-                    view = self._rows.entity(seen.digest, entity)
+                    view = self._rows.entity(seen.digest, entity, await self._now())
                     yield "entities", view.entity_id, entity_document(view)
         async for key, document in self._membership_documents():
             yield "memberships", key, document
@@ -341,9 +331,19 @@ class RedisResolver:
                 if view:
                     yield f"{person}:{group}", membership_document(view)
 
+    def _given(self) -> int | str:
+        return self._clock() if self._clock is not None else ""
+
+    async def _now(self) -> int:
+        """Tell the present for an answer, in ms."""
+        if self._clock is not None:
+            return self._clock()
+        seconds, micros = await self._asked(self._redis.time())
+        return int(seconds) * 1000 + int(micros) // 1000
+
     async def _look(self, what: str, *arguments: bytes | int) -> list[Any]:
         _, (packed,) = await self._call("look", what, *arguments)
-        return _unpack(packed)
+        return unpack(packed)
 
     async def _call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
         """Run a command of the birth that was opened. Raises StoreLost, with the space opened anew, when it is gone.

@@ -14,7 +14,7 @@ import msgspec
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.folds import with_states
 from resolvers.identifier import Identifier, entity_id
-from resolvers.instant import EARLIEST_MS, HOUR_MS, Clock
+from resolvers.instant import EARLIEST_MS, HOUR_MS
 from resolvers.link import SeenLink
 from resolvers.rules import Rules
 from resolvers.sighting import Usable
@@ -37,12 +37,17 @@ def pack(value: object) -> bytes:
     return bytes(msgpack.packb(value, use_bin_type=False, unicode_errors="surrogatepass"))
 
 
+def unpack(packed: bytes) -> list[Any]:
+    """Read what cmsgpack wrote, text as bytes: one C call, where a nested reply would be parsed piece by piece."""
+    rows: list[Any] = msgpack.unpackb(packed, raw=True)
+    return rows
+
+
 class Rows:
     """Reads rows under the rules of a space, which know the id prefixes."""
 
-    def __init__(self, rules: Rules, listed: int, clock: Clock) -> None:
-        """Keep the rules, how many identifiers a document lists, and what tells the present."""
-        self._clock = clock
+    def __init__(self, rules: Rules, listed: int) -> None:
+        """Keep the rules, and how many identifiers a document lists."""
         self._rules = rules
         self._listed = listed
 
@@ -72,13 +77,13 @@ class Rows:
         priority = self._rules.entities[entity_type].identifiers[kind].priority
         return Usable(Identifier(entity_type, kind, value.decode("utf-8", "surrogatepass")), digest, priority)
 
-    def entity(self, digest: bytes, row: list[Any]) -> EntityView:
-        """Read the row of a living entity."""
+    def entity(self, digest: bytes, row: list[Any], now: int) -> EntityView:
+        """Read the row of a living entity, as of a present in ms."""
         _, named, count, first, last, traits, rows = row[:7]
         name, entity_type = self.entity_id(digest, named), entity_type_of(named)
         seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
         view = EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
-        return with_states(view, self._rules, {read_observation(one) for one in row[10]}, self._clock())
+        return with_states(view, self._rules, {read_observation(one) for one in row[10]}, now)
 
     def told(self, view: EntityView, digest: bytes, row: list[Any], traits: bytes, states: bytes) -> EntityView:
         """Rebuild, as far as the timeline needs it, how an entity was told last.

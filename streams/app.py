@@ -176,7 +176,7 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
     """
     rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
     if resolver is None:
-        resolver = RedisResolver(settings.redis.url, rules, settings.space, settings.partitions, settings.redis.buckets, clock=now_ms)
+        resolver = RedisResolver(settings.redis.url, rules, settings.space, settings.partitions, settings.redis.buckets, clock=None)
     app = NexusApp(settings, resolver, Deadline(settings.worker.drain_seconds), **faust_options(settings))
     wiring = Wiring(app, rules, clock)
     add_counting(wiring)

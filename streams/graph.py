@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
-from streams.dead_letters import now_ms
 from streams.settings import Settings
 
 
@@ -18,7 +17,7 @@ def rules_of(settings: Settings) -> Rules:
 
 def graph_of(settings: Settings) -> RedisResolver:
     """Make the resolver of the settings' space; nothing is asked of Redis yet."""
-    return RedisResolver(settings.redis.url, rules_of(settings), settings.space, settings.partitions, settings.redis.buckets, clock=now_ms)
+    return RedisResolver(settings.redis.url, rules_of(settings), settings.space, settings.partitions, settings.redis.buckets, clock=None)
 
 
 @asynccontextmanager

@@ -384,6 +384,16 @@ local function now_ms()
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
+-- The present, epoch ms, by which values of states lapse: as it was given, or by Redis's clock, which all workers share. That may be another one's after a
+-- failover: it does not go back by up to a minute, so that what has lapsed is not taken back; one that was further ahead was wrong.
+local STEP_BACK = 60000
+
+local function present(given)
+  if given ~= '' then return tonumber(given) end
+  local now, last = now_ms(), tonumber(redis.call('HGET', META, 'present') or '0')
+  return (last > now and last - now <= STEP_BACK) and last or now
+end
+
 -- How long a case waits before it is settled again, ms: by what that took, but small ones no longer than a slow network would make them.
 local function pause_of(took, size) return math.min(PATIENCE * took, 1000 + 5 * size) end
 

@@ -3,11 +3,11 @@
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  number of the last round that Kafka has
 -- ARGV[4]  bytes to read before no further key is taken        ARGV[5]  the taker's name, one for each round
--- ARGV[6]  the present, epoch ms: values of states that lapse before it are told
+-- ARGV[6]  the present, epoch ms, or '' for Redis's own: values of states that lapse before it are told
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
 --          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
 --          | {'UNREAD'} the shard's topics must be read first
---          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}} where a row is
+--          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}, the present} where a row is
 --          {'e', digest, had 0|1|2 but for some merges, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
 --          | {'o', row of an identifier that connects nothing any more}
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
@@ -55,6 +55,9 @@ if state == 'waiting' or state == 'hold' then
   end
 end
 if state then return { 'UNREAD' } end
+
+local now = present(ARGV[6])
+if ARGV[6] == '' then redis.call('HSET', META, 'present', string.format('%d', now)) end
 
 local endings = {} -- node -> what was told of its id before and now, packed: the node that founds what it was merged into, or ''
 local rows, taken, retold, cuts, read, limit, budget = {}, {}, {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
@@ -162,7 +165,7 @@ end
 -- Make entities dirty that have a value which has lapsed by now.
 local function mark_lapsed()
   local lapses = BASE .. ':lapses:' .. shard
-  local due = redis.call('ZRANGEBYSCORE', lapses, '-inf', ARGV[6], 'LIMIT', 0, limit)
+  local due = redis.call('ZRANGEBYSCORE', lapses, '-inf', string.format('%d', now), 'LIMIT', 0, limit)
   for _, digest in ipairs(due) do
     local key, n = 'e' .. digest, node_of(digest)
     local p = n and not has(n, DETACHED) and part(find(n))
@@ -228,4 +231,4 @@ for _, t in ipairs(taken) do
   end
 end
 redis.call('HSET', round, 'number', string.format('%d', number), 'taker', ARGV[5])
-return { 'OK', number, recovering, cmsgpack.pack(rows) }
+return { 'OK', number, recovering, cmsgpack.pack(rows), now }

@@ -33,8 +33,8 @@ ALL = {"u1", "u2", "u3", "front@desk.example", "tablet"}
 
 
 @asynccontextmanager
-async def desk(stack: Addresses, directory: Path) -> AsyncIterator[Pipeline]:
-    """Give the pipeline, drained; gone afterwards."""
+async def desk(stack: Addresses, directory: Path, *states: dict[str, Any]) -> AsyncIterator[Pipeline]:
+    """Give the pipeline, drained, with some states declared; gone afterwards."""
     own = uuid4().hex[:8]
     identifiers = {"user_id": "user", "email": "email", "device": "device"}
     settings = settings_from(
@@ -45,6 +45,7 @@ async def desk(stack: Addresses, directory: Path) -> AsyncIterator[Pipeline]:
             "kafka": {"bootstrap_servers": stack.bootstrap_servers},
             "redis": {"url": stack.redis_url, "buckets": 16},
             "entities": {"person": {"identifiers": {"user_id": {}, "email": {"normalise": "email"}, "device": {}}}},
+            "states": list(states),
             "sources": {
                 "crm": {
                     "topic": f"{own}.raw",

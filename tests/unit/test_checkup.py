@@ -69,7 +69,7 @@ def test_check_prints_rules_and_findings_as_json(config: Path) -> None:
 
 
 def test_check_shows_the_states_and_where_they_come_from(config: Path) -> None:
-    rule = {"event": "Signed In", "value": "yes"}
+    rule = {"event": "Plan Chosen", "value": "paid"}
     states = [
         {"name": "crm_plan", "entity": "person", "participant": "plan", "values": ["free", "paid"], "rules": [rule]},
         {"name": "crm_customer", "entity": "person", "derived": {"components": {"plan": "crm_plan"}, "value": "plan == 'paid'"}},

@@ -32,7 +32,13 @@ def records_of(event: Event) -> list[dict[str, Any]]:
 
 def test_a_record_says_what_its_event_is() -> None:
     event = mail(type="email", significance=0, internal=False)
-    said = {"source": "mail", "event_id": "m4", "occurred_at": event.occurred_at, "event_name": "email sent", "entity_type": "person"}
+    said: dict[str, Any] = {
+        "source": "mail",
+        "event_id": "m4",
+        "occurred_at": event.occurred_at,
+        "event_name": "email sent",
+        "entity_type": "person",
+    }
     said |= {"participant_count": 3, "event_type": "email", "significance": 0, "internal": False}
     assert records_of(event) == [said | {"index": at, "entity_id": f"per_{at}", "role": role} for at, role in enumerate(["from", "to"])]
 
