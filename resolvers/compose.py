@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from resolvers.carried import ALONE, Around
 from resolvers.entity import (
     MembershipView,
     entity_document,
@@ -24,12 +25,17 @@ GOES_ON = 2
 """Said of an entity that was told in the round before, but for some of its merges."""
 
 
-def compose(rows: Rows, taken: Iterable[list[Any]], now: int, remembered: list[Remembered]) -> Iterator[OutputRecord]:
-    """Write the documents of the keys that a round took at a present (ms), and the timeline; adds what must be remembered of states."""
+def compose(
+    rows: Rows, taken: Iterable[list[Any]], now: int, around: Mapping[bytes, Around], remembered: list[Remembered]
+) -> Iterator[OutputRecord]:
+    """Write the documents of the keys that a round took at a present (ms), and the timeline; adds what must be remembered of states.
+
+    `around` says, by the founder's digest, whom memberships connect entities with whose states are derived of them.
+    """
     for row in taken:
         match row[0]:
             case b"e":
-                yield from _entity(rows, row, now, remembered)
+                yield from _entity(rows, row, now, around.get(row[1], ALONE), remembered)
             case b"i":
                 seen = rows.identifier(row[3])
                 yield OutputRecord("identifiers", str(seen.identifier), identifier_document(seen, rows.entity_id(row[1], row[2])))
@@ -39,14 +45,16 @@ def compose(rows: Rows, taken: Iterable[list[Any]], now: int, remembered: list[R
                 yield from _retired(row[1], row[2].decode("utf-8", "surrogatepass"))
             case _:
                 yield from _membership(rows, row)
+                if rows.carried:
+                    remembered.append((row[2][0] + row[2][2],))
 
 
-def _entity(rows: Rows, taken: list[Any], now: int, remembered: list[Remembered]) -> Iterator[OutputRecord]:
+def _entity(rows: Rows, taken: list[Any], now: int, around: Around, remembered: list[Remembered]) -> Iterator[OutputRecord]:
     _, digest, had, traits, notes, row = taken
     told_states, lapses = b"", 0
     match row[0]:
         case b"living":
-            view = rows.entity(digest, row, now)
+            view = rows.entity(digest, row, now, around)
             told_states, lapses = pack_states(view), view.lapses or 0
             old = rows.told(view, digest, row, traits, told_states) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
@@ -78,7 +86,7 @@ def _entity(rows: Rows, taken: list[Any], now: int, remembered: list[Remembered]
         case _:
             return
     if told_states or lapses or row[0] != b"living" or row[9]:
-        remembered.append((digest, told_states, lapses))
+        remembered.append((digest, told_states, lapses, rows.means(row[9], told_states) if row[0] == b"living" else 0))
     yield OutputRecord("entities", entity_id, document)
     for change in told:
         yield OutputRecord("timeline", entity_id, timeline_record(entity_id, entity_type, change))

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from resolvers.carried import ALONE, Around, Counterpart
 from resolvers.division import Refused
 from resolvers.edge import Together
 from resolvers.entity import EntityView, Fact, MembershipView, Refusal, SeenIdentifier
@@ -88,6 +89,7 @@ def world_of(
         if one.digest in part_of:
             members[part_of[one.digest]].append(one)
     views = [entity_of(rules, identifiers, mine, listed, now) for identifiers, mine in zip(members, links_of, strict=True)]
+    observed = {view.entity_id: _observed(mine) for view, mine in zip(views, links_of, strict=True)}
     owner = {digest: views[at].entity_id for digest, at in part_of.items()}
     successors: dict[bytes, list[str]] = {one.digest: [] for one in seen if one.digest not in owner}
     for link in links.values():
@@ -95,7 +97,34 @@ def world_of(
             if usable.digest in successors and (name := of_centre(link, owner)) is not None:
                 successors[usable.digest].append(name)
     kept_apart = [one for each in found for one in each.refused]
-    return World({view.entity_id: view for view in views}, owner, _memberships(links, owner, memberships), successors, kept_apart)
+    belongs = _memberships(links, owner, memberships)
+    entities = _with_carried(rules, {view.entity_id: view for view in views}, belongs, observed, now)
+    return World(entities, owner, belongs, successors, kept_apart)
+
+
+def _observed(links: list[Link]) -> set[Observation]:
+    return {one for link in links for one in link.states}
+
+
+def _with_carried(
+    rules: Rules,
+    entities: dict[str, EntityView],
+    memberships: Mapping[tuple[str, str], MembershipView],
+    observed: Mapping[str, Collection[Observation]],
+    now: int,
+) -> dict[str, EntityView]:
+    """Derive what memberships carry, until nothing changes any more: no state is derived from itself."""
+    looking = [name for name, view in entities.items() if rules.states.looks_around(view.entity_type)]
+    while True:
+        around: dict[str, dict[str, list[Counterpart]]] = {name: {"members": [], "groups": []} for name in entities}
+        for (member, group), one in memberships.items():
+            ended = one.latest if one.ended else None
+            around[member]["groups"].append(Counterpart(entities[group].states, ended))
+            around[group]["members"].append(Counterpart(entities[member].states, ended))
+        found = {name: with_states(entities[name], rules, observed[name], now, around[name]) for name in looking}
+        if all(found[name] == entities[name] for name in looking):
+            return entities
+        entities = entities | found
 
 
 def _parts(rules: Rules, entity_type: str, links: dict[bytes, Link], corrections: Corrections) -> Parts:
@@ -145,18 +174,18 @@ def entity_of(rules: Rules, identifiers: list[SeenIdentifier], links: list[Link]
     name = id_of(rules, entity_type, founder.digest)
     last = max(one.last_hour for one in identifiers)
     view = EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
-    return with_states(view, rules, {one for link in links for one in link.states}, now)
+    return with_states(view, rules, _observed(links), now)
 
 
-def with_states(view: EntityView, rules: Rules, observations: Collection[Observation], now: int) -> EntityView:
-    """Add the states that follow from the observations of an entity."""
+def with_states(view: EntityView, rules: Rules, observations: Collection[Observation], now: int, around: Around = ALONE) -> EntityView:
+    """Add the states that follow from the observations of an entity, and from those around it."""
     declared = rules.states.of(view.entity_type)
     if not observations and not declared:
         return view
     wrong = tuple(
         Refusal(at, source, event, index, state, value) for state, at, source, event, index, value in refused(declared, observations)
     )
-    found = histories(declared, observations, view.first, now)
+    found = histories(declared, observations, view.first, now, around)
     return replace(view, states=found, refused=wrong, lapses=next_lapse(declared, observations, view.first, now))
 
 

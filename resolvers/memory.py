@@ -268,7 +268,7 @@ class MemoryResolver:
             if record.document is None:
                 continue
             said = self._told[key] = {name: value for name, value in record.document.items() if name != "version"}
-            same = comparable(record) and not _differ(said, now.get(key))
+            same = comparable(self._rules, record) and not _differ(said, now.get(key))
             (retold.discard if same else retold.add)(key)
             if same:
                 self._noted.merges.pop(record.key, None)

@@ -42,8 +42,9 @@ class OutputRecord:
     value: dict[str, Any] | None
 
 
-Remembered = tuple[bytes, bytes, int]
-"""What a round tells of an entity's states: its founder's digest, packed histories, and when the next value lapses (ms), 0 for never."""
+Remembered = tuple[bytes, bytes, int, int] | tuple[bytes]
+"""What a round tells of an entity's states: its founder's digest, packed histories, when the next value lapses (ms), 0 for never, and
+what the change means to those around: 1 for its groups and 2 for its members. Or the founders' digests of a membership that it tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,21 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from resolvers.compose import compose
 from resolvers.correction import CorrectionBatch
-from resolvers.entity import entity_document, erased_document, identifier_document, membership_document, merged_document, split_document
+from resolvers.entity import (
+    entity_document,
+    erased_document,
+    identifier_document,
+    membership_document,
+    merged_document,
+    split_document,
+)
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import Clock, at_the_end
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
-from resolvers.port import Applied, Backlog, Ends, OutputRecord, Remembered, Reread, Round, ToldRecord, Waiting
+from resolvers.port import Applied, Backlog, Ends, Reread, Round, ToldRecord, Waiting
+from resolvers.redis_composing import around_of, composed
 from resolvers.redis_refusals import passing
 from resolvers.redis_rows import BIAS_MS, Rows, entity_type_of, pack, unpack
 from resolvers.redis_settling import settle
@@ -50,9 +57,6 @@ LINK_COST = 5
 """A link that a walk visits costs as much as so many keys of a sweep."""
 
 NOBODY = bytes(16)
-
-COMPOSED_AT_ONCE = 100
-"""Output keys whose documents are composed without a pause: some milliseconds."""
 
 
 def _pack_ends(ends: Ends) -> bytes:
@@ -112,6 +116,7 @@ class RedisResolver:
             "shards": str(self._shards),
             "rules": self._rules.fingerprint,
             "identity_key": key,
+            **({"carries": "1"} if self._rules.states.carried else {}),
         }
         flat = [part for pair in (*fixed.items(), ("born", uuid4().hex)) for part in pair]
         named = pack([f"{entity}:{kind}" for entity, kind in types])
@@ -187,19 +192,10 @@ class RedisResolver:
             case Reply.UNREAD:
                 return Waiting.UNREAD
             case Reply.OK:
-                records, remembered = await self._composed(unpack(rest[2]), rest[3])
+                records, remembered = await composed(self._call, self._rules, self._rows, unpack(rest[2]), rest[3])
                 return Round(shard, rest[0], records, recovery=bool(rest[1]), taker=taker, remembered=remembered)
             case _:
                 return None
-
-    async def _composed(self, rows: list[list[Any]], now: int) -> tuple[tuple[OutputRecord, ...], tuple[Remembered, ...]]:
-        """Compose a round's records, and let others have their turn in between: they keep Redis and Kafka busy meanwhile."""
-        records: list[OutputRecord] = []
-        remembered: list[Remembered] = []
-        for at in range(0, len(rows), COMPOSED_AT_ONCE):
-            records += compose(self._rows, rows[at : at + COMPOSED_AT_ONCE], now, remembered)
-            await asyncio.sleep(0)
-        return tuple(records), tuple(remembered)
 
     async def correct(self, batch: CorrectionBatch) -> None:
         """Take corrections in, in one script call."""
@@ -255,9 +251,9 @@ class RedisResolver:
 
     async def sweep(self, limit: int) -> int:
         """Go on with the oldest walk and the oldest sweep."""
-        _, (walks,) = await self._call("walk", max(1, limit // LINK_COST), self._guards)
-        _, (sweeps,) = await self._call("sweep", limit)
-        return int(walks) + int(sweeps)
+        left = [await self._call("walk", max(1, limit // LINK_COST), self._guards), await self._call("sweep", limit)]
+        left += [await self._call("carry", limit)] if self._rules.states.carried else []
+        return sum(int(count) for _, (count,) in left)
 
     async def settle(self) -> int:
         """Settle a case that is due."""
@@ -287,7 +283,7 @@ class RedisResolver:
         row = await self._look("entity", digest)
         match row[0]:
             case b"living" if self._rows.entity_id(digest, row[1]) == entity_id:
-                return entity_document(self._rows.entity(digest, row, await self._now()))
+                return await self._living(digest, row)
             case b"gone" if self._rows.entity_id(digest, row[2]) == entity_id:
                 return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
             case b"erased" if self._rows.entity_id(digest, row[1]) == entity_id:
@@ -319,8 +315,8 @@ class RedisResolver:
                 seen = self._rows.identifier(row)
                 yield "identifiers", str(seen.identifier), identifier_document(seen, self._rows.entity_id(founder, named))
                 if entity:
-                    view = self._rows.entity(seen.digest, entity, await self._now())
-                    yield "entities", view.entity_id, entity_document(view)
+                    document = await self._living(seen.digest, entity)
+                    yield "entities", document["entity_id"], document
         async for key, document in self._membership_documents():
             yield "memberships", key, document
 
@@ -340,6 +336,11 @@ class RedisResolver:
             return self._clock()
         seconds, micros = await self._asked(self._redis.time())
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def _living(self, digest: bytes, row: list[Any]) -> dict[str, Any]:
+        """Write the document of a living entity as it is now."""
+        around = await around_of(self._call, self._rules, [(digest, row[1])])
+        return entity_document(self._rows.entity(digest, row, await self._now(), around.get(digest, {})))
 
     async def _look(self, what: str, *arguments: bytes | int) -> list[Any]:
         _, (packed,) = await self._call("look", what, *arguments)
@@ -394,5 +395,6 @@ _ADVICE = {
     "buckets": "redis.buckets is fixed when a space is born; set it back or rebuild into a new space",
     "shards": "partitions is fixed when a space is born; set it back or rebuild into a new space",
     "rules": "the rules of who is who have changed; rebuild into a new space, or set them back",
+    "carries": "the states have changed; rebuild into a new space, or set them back",
     "identity_key": "identity_key is fixed when a space is born; set it back or rebuild into a new space",
 }

@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 import msgspec
 
+from resolvers.carried import ALONE, Around
 from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
 from resolvers.folds import with_states
 from resolvers.identifier import Identifier, entity_id
@@ -20,7 +21,7 @@ from resolvers.rules import Rules
 from resolvers.sighting import Usable
 from resolvers.states import Observation
 from resolvers.timeline import Merge
-from resolvers.told_states import with_told_states
+from resolvers.told_states import histories_told, told_whole, with_told_states
 
 BIAS_MS = -EARLIEST_MS
 """From the year 1 to the epoch, a whole number of hours."""
@@ -77,13 +78,28 @@ class Rows:
         priority = self._rules.entities[entity_type].identifiers[kind].priority
         return Usable(Identifier(entity_type, kind, value.decode("utf-8", "surrogatepass")), digest, priority)
 
-    def entity(self, digest: bytes, row: list[Any], now: int) -> EntityView:
+    @property
+    def carried(self) -> bool:
+        """Whether memberships carry states."""
+        return bool(self._rules.states.carried)
+
+    def means(self, told: bytes, tells: bytes) -> int:
+        """Say what a change of an entity's states, as told before and now, means to those around: 1 for its groups, 2 for its members."""
+        if told == tells or not self.carried:
+            return 0
+        before, now = histories_told(told), histories_told(tells)
+        changed = before.keys() | now.keys()
+        if told_whole(told):
+            changed = {name for name in changed if before.get(name) != now.get(name)}
+        return sum(mark for of, mark in (("members", 1), ("groups", 2)) if not changed.isdisjoint(self._rules.states.carried.get(of, ())))
+
+    def entity(self, digest: bytes, row: list[Any], now: int, around: Around = ALONE) -> EntityView:
         """Read the row of a living entity, as of a present in ms."""
         _, named, count, first, last, traits, rows = row[:7]
         name, entity_type = self.entity_id(digest, named), entity_type_of(named)
         seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
         view = EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
-        return with_states(view, self._rules, {read_observation(one) for one in row[10]}, now)
+        return with_states(view, self._rules, {read_observation(one) for one in row[10]}, now, around)
 
     def told(self, view: EntityView, digest: bytes, row: list[Any], traits: bytes, states: bytes) -> EntityView:
         """Rebuild, as far as the timeline needs it, how an entity was told last.

@@ -37,7 +37,7 @@ def told_row(rules: Rules, record: ToldRecord) -> list[Any]:
 
 def _compared(said: Callable[[Rules, dict[str, Any]], list[Any]], rules: Rules, record: ToldRecord) -> list[Any]:
     """Write what a document says beside its key; nothing where it can't be compared."""
-    if record.document is None or not comparable(record):
+    if record.document is None or not comparable(rules, record):
         return []
     try:
         return said(rules, record.document)

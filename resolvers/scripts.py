@@ -16,16 +16,18 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "apply": ("records", "graph", "guards", "place", "erased"),
     "correct": ("records", "graph", "guards", "place"),
     "walk": ("records", "graph", "guards", "place", "erased", "names"),
-    "take": ("records", "graph", "names", "view"),
+    "take": ("records", "graph", "present", "names", "view"),
     "sweep": ("records", "graph"),
     "begin_settling": ("records", "graph"),
     "evidence": ("records",),
     "settle": ("records", "graph", "guards", "place"),
     "look": ("records", "graph", "names", "view"),
     "pending": ("records", "outbox"),
-    "keep": ("records",),
+    "keep": ("records", "graph", "place", "living"),
+    "carry": ("records", "graph", "place", "living"),
+    "around": ("records",),
     "finish": ("records",),
-    "backlog": ("records", "graph"),
+    "backlog": ("records", "graph", "present"),
     "recover": ("records", "outbox"),
     "begin_reading": ("records",),
     "retell": ("records",),
@@ -33,7 +35,7 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "tell_again": ("records", "graph"),
 }
 
-_READ_ONLY = {"look", "backlog", "evidence"}
+_READ_ONLY = {"look", "backlog", "evidence", "around"}
 """Scripts that write nothing, and say so: Redis runs them when it is full, and on a replica."""
 
 

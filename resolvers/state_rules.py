@@ -6,7 +6,7 @@ Invariant: made once, of declarations that a settings check has passed. Neighbou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any, Protocol
@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import jmespath
 import msgspec
 
+from resolvers.carried import Component
 from resolvers.expressions import MOST_CHARACTERS, asked
-from resolvers.states import Component, Derivation, Lapse, StateRule, StateRules
+from resolvers.states import Derivation, Lapse, StateRule, StateRules
 
 _NOT_OF_THE_EVENT = {"origin", "recorded_at"}
 """Where a record lay, and when it was written, never influence an outcome."""
@@ -54,12 +55,20 @@ class LapseDeclaration(Protocol):
 
 
 class ComponentDeclaration(Protocol):
-    """A state, or whether a condition on its value holds."""
+    """A state, or whether a condition on its value holds; `of` members or groups: `any` or `all` of them."""
 
     @property
     def state(self) -> str: ...
     @property
     def when(self) -> str | None: ...
+    @property
+    def of(self) -> str | None: ...
+    @property
+    def any(self) -> str | None: ...
+    @property
+    def all(self) -> str | None: ...
+    @property
+    def most(self) -> int: ...
 
 
 class DerivedDeclaration(Protocol):
@@ -120,6 +129,8 @@ class States:
     rules: Mapping[str, StateRules] = field(default_factory=dict)
     _named: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     _events: tuple[_EventRule, ...] = ()
+    carried: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By `members` and `groups`: the states of theirs that others are derived from."""
 
     @classmethod
     def declared(cls, states: Iterable[StateDeclaration]) -> States:
@@ -131,12 +142,26 @@ class States:
             by_type.setdefault(one.entity, {})[one.name] = one
             if one.participant is not None:
                 named[one.entity, one.participant] = (*named.get((one.entity, one.participant), ()), one.name)
-        rules = {name: {one: _rule(mine[one]) for one in in_order(mine)} for name, mine in by_type.items()}
-        return cls(rules, named, tuple(_event_rule(one, rule) for one in chosen for rule in one.rules))
+        rules: dict[str, dict[str, StateRule]] = {}
+        for entity_type, name in in_order(chosen):
+            rules.setdefault(entity_type, {})[name] = _rule(by_type[entity_type][name])
+        components = [each for one in chosen if one.derived for each in one.derived.components.values()]
+        carried = {of: frozenset(one.state for one in components if one.of == of) for of in ("members", "groups")}
+        found = {of: states for of, states in carried.items() if states}
+        return cls(rules, named, tuple(_event_rule(one, rule) for one in chosen for rule in one.rules), found)
 
     def of(self, entity_type: str) -> StateRules:
         """Give the rules of an entity type's states."""
         return self.rules.get(entity_type, {})
+
+    def looks_around(self, entity_type: str) -> dict[str, int]:
+        """Say of whom an entity of this type has states, `members` or `groups`, and how many of them count at most."""
+        found: dict[str, int] = {}
+        for rule in self.of(entity_type).values():
+            for one in rule.derivation.components if rule.derivation else ():
+                if one.of is not None:
+                    found[one.of] = max(found.get(one.of, 0), one.most)
+        return found
 
     def of_participant(self, entity_type: str, carried: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Say which states have which values by what a participant carries. A state that others are read from is not kept itself."""
@@ -155,21 +180,36 @@ class States:
 NO_STATES = States()
 
 
-def in_order(states: Mapping[str, StateDeclaration]) -> Iterator[str]:
-    """Order the states of an entity type, those that others are derived from first. Raises graphlib.CycleError."""
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for name, one in states.items():
-        sorter.add(name, *([each.state for each in one.derived.components.values()] if one.derived else []))
-    return (name for name in sorter.static_order() if name in states)
+Declared = tuple[str, str]
+"""(entity type, state)."""
+
+
+def in_order(states: Sequence[StateDeclaration]) -> Iterator[Declared]:
+    """Order states, those that others are derived from first. Raises graphlib.CycleError.
+
+    Members and groups may be of any type that has the state.
+    """
+    declared = {(one.entity, one.name) for one in states}
+    sorter: TopologicalSorter[Declared] = TopologicalSorter()
+    for one in states:
+        before: set[Declared] = set()
+        for each in one.derived.components.values() if one.derived else ():
+            before |= {(one.entity, each.state)} if each.of is None else {other for other in declared if other[1] == each.state}
+        sorter.add((one.entity, one.name), *sorted(before))
+    return (one for one in sorter.static_order() if one in declared)
 
 
 def meaning(one: StateDeclaration) -> list[Any]:
     """Write all that decides which values a state has, and when, as plain values."""
     events = [[rule.event, rule.type, rule.source, rule.role, rule.when, rule.value, rule.value_of] for rule in one.rules]
     lapses = [[each.value, each.becomes, milliseconds(each.after)] for each in one.lapses]
-    derived = one.derived and [[[name, each.state, each.when] for name, each in one.derived.components.items()], one.derived.value]
+    derived = one.derived and [[[name, *_meaning(each)] for name, each in one.derived.components.items()], one.derived.value]
     values = None if one.values is None else sorted(one.values)
     return [one.entity, one.name, values, one.initial, one.participant, events, lapses, derived]
+
+
+def _meaning(one: ComponentDeclaration) -> list[Any]:
+    return [one.state, one.when] if one.of is None else [one.state, one.of, one.any, one.all, one.most]
 
 
 def milliseconds(duration: str) -> int:
@@ -184,7 +224,10 @@ def _rule(one: StateDeclaration) -> StateRule:
 
 
 def _derivation(derived: DerivedDeclaration) -> Derivation:
-    components = (Component(name, one.state, _compiled(one.when)) for name, one in derived.components.items())
+    components = (
+        Component(name, one.state, _compiled(one.any or one.all or one.when), one.of, every=one.all is not None, most=one.most)
+        for name, one in derived.components.items()
+    )
     return Derivation(tuple(components), jmespath.compile(derived.value))
 
 

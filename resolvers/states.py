@@ -14,13 +14,12 @@ from typing import Any
 
 import msgspec
 
+from resolvers.carried import ALONE, FALSE, TRUE, Around, Component, History, carried, seen_as
 from resolvers.entity import Fact, Point
 from resolvers.expressions import MOST_CHARACTERS, asked
 
 Observation = tuple[str, int, str, str, int, str]
 """A state seen: (state, event time in ms, source, event id, participant, value)."""
-
-History = tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +29,6 @@ class Lapse:
     value: str
     becomes: str
     after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """What a derived state is made of: another state, or whether a condition on its value holds."""
-
-    name: str
-    state: str
-    when: Any = None
-    """A compiled expression over `{"value": ...}`, or None for the value itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +48,7 @@ class Derivation:
         return self._known[present]
 
     def _computed(self, present: tuple[str | None, ...]) -> str | None:
-        values = {
-            one.name: value if one.when is None else bool(asked(one.when, {"value": value}))
-            for one, value in zip(self.components, present, strict=True)
-        }
+        values = {one.name: seen_as(one, value) for one, value in zip(self.components, present, strict=True)}
         return _text(asked(self.expression, values))
 
 
@@ -86,7 +72,9 @@ _IN_ORDER = itemgetter(1, 2, 3, 4, 5)
 _BY_TIME = itemgetter(0)
 
 
-def histories(rules: StateRules, observations: Iterable[Observation], first_seen: int, now: int) -> dict[str, History]:
+def histories(
+    rules: StateRules, observations: Iterable[Observation], first_seen: int, now: int, around: Around = ALONE
+) -> dict[str, History]:
     """Compute the history of every state, declared or not, that has one. Times are in ms; `now` bounds what lapses."""
     seen: dict[str, list[Observation]] = {}
     for one in observations:
@@ -94,7 +82,7 @@ def histories(rules: StateRules, observations: Iterable[Observation], first_seen
     found = {name: observed(rules.get(name, _PLAIN), seen[name], first_seen, now) for name in seen}
     for name, rule in rules.items():
         if rule.derivation is not None:
-            found[name] = derived(rule, rule.derivation, found, first_seen)
+            found[name] = derived(rule, rule.derivation, found, first_seen, around)
         elif name not in found and rule.initial is not None:
             found[name] = observed(rule, (), first_seen, now)
     return {name: found[name] for name in sorted(found) if found[name]}
@@ -136,9 +124,13 @@ def _lapsed(rule: StateRule, points: list[Point], value: str | None, since: int,
     return value
 
 
-def derived(rule: StateRule, derivation: Derivation, found: Mapping[str, History], first_seen: int) -> History:
+def derived(rule: StateRule, derivation: Derivation, found: Mapping[str, History], first_seen: int, around: Around = ALONE) -> History:
     """Compute the history of a state that follows from others: each keeps its value until it has another. Only changes are kept."""
-    moves = [(point.since, place, point) for place, part in enumerate(derivation.components) for point in found.get(part.state, ())]
+    moves = [
+        (point.since, place, point)
+        for place, part in enumerate(derivation.components)
+        for point in (found.get(part.state, ()) if part.of is None else carried(part, around.get(part.of, ()), first_seen))
+    ]
     if len(derivation.components) > 1:
         moves.sort(key=_BY_TIME)
     present: list[str | None] = [None] * len(derivation.components)
@@ -191,6 +183,6 @@ def _text(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return TRUE if value else FALSE
     found = value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
     return found if len(found) <= MOST_CHARACTERS else None

@@ -55,11 +55,11 @@ _COMPARED = {
 }
 
 
-def comparable(record: ToldRecord) -> bool:
+def comparable(rules: Rules, record: ToldRecord) -> bool:
     """Say whether a document has just what is compared with the graph to find that there is nothing to tell.
 
-    An entity that lists a part of its identifiers, leaves out traits or has states counts as changed. Whatever a document
-    says besides must be added here and to every comparison.
+    An entity that lists a part of its identifiers, leaves out traits, has states or may have them of others counts as changed.
+    Whatever a document says besides must be added here and to every comparison.
     """
     document = record.document
     if document is None:
@@ -69,7 +69,8 @@ def comparable(record: ToldRecord) -> bool:
     if document.keys() - {"version"} != _COMPARED[status if ended else record.topic]:
         return False
     if record.topic == "entities" and not ended:
-        return bool(not document["states"] and document["identifier_count"] == len(document["identifiers"]))
+        alone = not document["states"] and not rules.states.looks_around(str(document["entity_type"]))
+        return bool(alone and document["identifier_count"] == len(document["identifiers"]))
     return True
 
 

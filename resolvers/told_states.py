@@ -23,6 +23,19 @@ def pack_states(view: EntityView) -> bytes:
     return packed
 
 
+def histories_told(packed: bytes) -> dict[str, tuple[Point, ...]]:
+    """Read the histories that were written of an entity."""
+    if not packed:
+        return {}
+    histories = msgpack.unpackb(packed, unicode_errors="surrogatepass")[1]
+    return {name: tuple(Point(*one) for one in history) for name, history in histories.items()}
+
+
+def told_whole(packed: bytes) -> bool:
+    """Say whether all is known that was told, and not only the present."""
+    return not packed or bool(msgpack.unpackb(packed, unicode_errors="surrogatepass")[0])
+
+
 def with_told_states(view: EntityView, packed: bytes) -> EntityView:
     """Give a view the histories and refusals that were written of it."""
     if not packed:

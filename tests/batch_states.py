@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+from resolvers.carried import Component
 from resolvers.states import Observation, StateRule
 
 Histories = dict[str, dict[int, str | None]]
 """By state, its value from each time on."""
 
 
-def batch_histories(rules: Mapping[str, StateRule], observations: Collection[Observation], first_seen: int, now: int) -> Histories:
-    """Compute all histories of one entity."""
+Other = tuple[Histories, int | None]
+"""Somebody around an entity, and when the membership ended."""
+
+
+def batch_histories(
+    rules: Mapping[str, StateRule],
+    observations: Collection[Observation],
+    first_seen: int,
+    now: int,
+    around: Mapping[str, Sequence[Other]] | None = None,
+) -> Histories:
+    """Compute all histories of one entity, with its `members` and `groups` around it."""
+    others = around or {}
     names = {*rules, *(one[0] for one in observations)}
     ages = [0]
     for lapse in (one for rule in rules.values() for one in rule.lapses.values()):  # a value may lapse after any sum of times
         ages += [age + lapse.after for age in ages]
     moments = sorted({first_seen, *(one[1] for one in observations)})
     moments = sorted({at + age for at in moments for age in ages if age == 0 or at + age <= now})
+    near = [one for each in others.values() for one in each]
+    moves = {at for told, ended in near for at in (*(when for history in told.values() for when in history), ended) if at is not None}
+    moments = sorted({*moments, *(at for at in moves if at > first_seen)})
 
     def value(name: str, at: int) -> str | None:
         rule = rules.get(name, StateRule(name))
         if rule.derivation is not None:
-            return _derived(rule, lambda state: value(state, at))
+            return _derived(rule, lambda state: value(state, at), lambda one: _around(one, others.get(one.of or "", ()), at))
         mine = [one for one in observations if one[0] == name and one[1] <= at and (rule.values is None or one[5] in rule.values)]
         last = max(mine, key=lambda one: one[1:], default=None)
         held, since = (last[5], last[1]) if last else (rule.initial, first_seen)
@@ -39,11 +54,27 @@ def batch_histories(rules: Mapping[str, StateRule], observations: Collection[Obs
     return found
 
 
-def _derived(rule: StateRule, value: Callable[[str], str | None]) -> str | None:
+def _around(component: Component, others: Sequence[Other], at: int) -> bool | None:
+    """Say whether a condition holds for one of the others, or for each, at a moment."""
+    if len(others) > component.most:
+        return None
+    found = []
+    for told, ended in others:
+        if ended is None or ended > at:
+            history = told.get(component.state, {})
+            since = max((when for when in history if when <= at), default=None)
+            found.append(bool(component.when.search({"value": None if since is None else history[since]})))
+    return any(found) and (all(found) or not component.every)
+
+
+def _derived(rule: StateRule, value: Callable[[str], str | None], around: Callable[[Component], bool | None]) -> str | None:
     assert rule.derivation is not None
-    values = {}
+    values: dict[str, str | bool | None] = {}
     for one in rule.derivation.components:
-        values[one.name] = value(one.state) if one.when is None else bool(one.when.search({"value": value(one.state)}))
+        if one.of is not None:
+            values[one.name] = around(one)
+        else:
+            values[one.name] = value(one.state) if one.when is None else bool(one.when.search({"value": value(one.state)}))
     found = rule.derivation.expression.search(values)
     if isinstance(found, bool):
         found = "true" if found else "false"

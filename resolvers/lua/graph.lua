@@ -384,16 +384,6 @@ local function now_ms()
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
--- The present, epoch ms, by which values of states lapse: as it was given, or by Redis's clock, which all workers share. That may be another one's after a
--- failover: it does not go back by up to a minute, so that what has lapsed is not taken back; one that was further ahead was wrong.
-local STEP_BACK = 60000
-
-local function present(given)
-  if given ~= '' then return tonumber(given) end
-  local now, last = now_ms(), tonumber(redis.call('HGET', META, 'present') or '0')
-  return (last > now and last - now <= STEP_BACK) and last or now
-end
-
 -- How long a case waits before it is settled again, ms: by what that took, but small ones no longer than a slow network would make them.
 local function pause_of(took, size) return math.min(PATIENCE * took, 1000 + 5 * size) end
 
@@ -404,6 +394,18 @@ end
 
 local flush -- writes everything that is dirty
 do
+  -- Whom memberships connect: by the founder's digest of an entity, those of its groups at 'b', and of its members at 'B'. Kept in spaces whose states are
+  -- derived of them, just for the folds that there are.
+  local carries
+
+  local function index(name, command)
+    if carries == nil then carries = redis.call('HEXISTS', META, 'carries') == 1 end
+    if not carries then return end
+    local member, group = string.sub(name, 1, 16), string.sub(name, 17)
+    redis.call(command, BASE .. ':b:' .. member, group)
+    redis.call(command, BASE .. ':B:' .. group, member)
+  end
+
   local function write_puts()
     for key, fields in pairs(puts) do
       for first = 1, #fields, MOST_AT_ONCE do
@@ -467,8 +469,10 @@ do
       if f.dirty then
         if f.latest then
           put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false, f.count, f.gen }))
+          if f.raw == '' then index(name, 'SADD') end
         else
           redis.call('HDEL', bucket('r', name), name)
+          index(name, 'SREM')
         end
       end
     end

@@ -12,7 +12,7 @@ from streams.settings.problem import Path, Problem, suggestion
 
 if TYPE_CHECKING:
     from streams.settings.model import Settings
-    from streams.settings.states import StateSettings
+    from streams.settings.states import ComponentSettings, StateSettings
 
 
 def state_problems(settings: Settings) -> Iterator[Problem]:
@@ -29,16 +29,20 @@ def state_problems(settings: Settings) -> Iterator[Problem]:
             yield Problem((*path, "name"), one.name, f"is declared already for {one.entity}")
         by_type[one.entity][one.name] = one
     for index, one in enumerate(settings.states):
-        yield from _state(("states", index), one, by_type[one.entity])
-    for name, states in by_type.items():
-        try:
-            list(in_order(states))
-        except CycleError as error:
-            circle = " <- ".join(error.args[1])
-            yield Problem(("states",), circle, f"states of {name} are derived from each other in a circle; take one out of it")
+        yield from _state(("states", index), one)
+        for name, component in one.derived.components.items() if one.derived else ():
+            yield from _component(("states", index, "derived", "components", name), one, component, settings)
+    try:
+        list(in_order(settings.states))
+    except CycleError as error:
+        types = {entity for entity, _ in error.args[1]}
+        circle = " <- ".join(name if len(types) == 1 else f"{name} of {entity}" for entity, name in error.args[1])
+        yield Problem(
+            ("states",), circle, f"states of {' and '.join(sorted(types))} are derived from each other in a circle; take one out of it"
+        )
 
 
-def _state(path: Path, one: StateSettings, others: dict[str, StateSettings]) -> Iterator[Problem]:
+def _state(path: Path, one: StateSettings) -> Iterator[Problem]:
     allowed = one.values
     named: list[tuple[Path, str | None]] = [(("initial",), one.initial)]
     named += [(("rules", at, "value"), rule.value) for at, rule in enumerate(one.rules)]
@@ -58,14 +62,22 @@ def _state(path: Path, one: StateSettings, others: dict[str, StateSettings]) -> 
         return
     if one.rules or one.lapses or one.participant is not None:
         yield Problem((*path, "derived"), one.name, "a derived state is not observed: leave out participant, rules and lapses")
-    for name, component in one.derived.components.items():
-        here = (*path, "derived", "components", name)
-        if component.state not in others:
-            known = list(others)
-            text = f"must be a declared state of {one.entity}: {', '.join(known)}{suggestion(component.state, known)}"
-            yield Problem((*here, "state"), component.state, text)
-        yield from expression_problems(here, {"when": component.when})
     yield from expression_problems((*path, "derived"), {"value": one.derived.value})
+
+
+def _component(path: Path, one: StateSettings, component: ComponentSettings, settings: Settings) -> Iterator[Problem]:
+    own = component.of is None
+    known = [other.name for other in settings.states if not own or other.entity == one.entity]
+    if component.state not in known:
+        whose = f"a declared state of {one.entity}" if own else "a declared state"
+        yield Problem((*path, "state"), component.state, f"must be {whose}: {', '.join(known)}{suggestion(component.state, known)}")
+    yield from expression_problems(path, {"when": component.when, "any": component.any, "all": component.all})
+    if own and (component.any or component.all):
+        yield Problem((*path, "of"), component.of, "any and all are of members or groups: say of whom")
+    elif not own and (component.any is None) == (component.all is None):
+        yield Problem(path, component.state, f"of {component.of}, either any or all must be given")
+    elif not own and component.when is not None:
+        yield Problem((*path, "when"), component.when, f"of {component.of}, any or all is the condition: leave out when")
 
 
 def _lapses(path: Path, one: StateSettings) -> Iterator[Problem]:

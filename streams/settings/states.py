@@ -5,6 +5,8 @@ Neighbours: `sections` has the other sections; `state_checks` says what must agr
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from streams.settings.sections import Section
@@ -38,8 +40,18 @@ class LapseSettings(Section):
 class ComponentSettings(Section):
     """A state that another is derived from."""
 
-    state: str = Field(description="A declared state of the same entity type.")
+    state: str = Field(description="A declared state: of the same entity type, or with `of` of those that memberships connect it with.")
     when: str | None = Field(None, description="JMESPath over `{value: ...}`; makes the component true or false in the place of the value.")
+    of: Literal["members", "groups"] | None = Field(
+        None, description="Whose state it is in the place of the entity's own: its members', or that of the groups that it belongs to."
+    )
+    any: str | None = Field(None, description="With `of`: JMESPath over `{value: ...}` that must be true of one of them.")
+    all: str | None = Field(
+        None, description="With `of`: JMESPath over `{value: ...}` that must be true of each of them, and there must be one."
+    )
+    most: int = Field(
+        1_000, ge=1, le=10_000, description="With `of`: of an entity with more members, or groups, than so many the component is null."
+    )
 
 
 class DerivedSettings(Section):

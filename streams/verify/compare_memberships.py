@@ -95,9 +95,21 @@ def _folds(sides: Sides) -> Iterator[Difference]:
         known.add(place)
         yield from _sightings("redis.membership", name, wanted, found)
         yield from differing("redis.membership.pairs", name, told[place], found.pairs)
+    if "carries" in dump.meta:
+        yield from _near(sides)
     for place in sorted(dump.folds.keys() - known):
         who = [sides.name(dump.node_of.get(digest, 0)) for digest in place]
         yield Difference("redis.membership.ghost", " in ".join(who), "Redis has it, the log has not")
+
+
+def _near(sides: Sides) -> Iterator[Difference]:
+    """Compare whom memberships connect with the folds."""
+    dump = sides.dump
+    wanted = {near for member, group in dump.folds for near in (("b", member, group), ("B", group, member))}
+    for kind, one, other in sorted(wanted ^ dump.near):
+        who = " and ".join(sides.name(dump.node_of.get(digest, 0)) for digest in (one, other))
+        said = "a membership connects them" if (kind, one, other) in wanted else "no membership connects them"
+        yield Difference(f"redis.near.{kind}", who, said)
 
 
 def _sightings(kind: str, name: str, wanted: Belonging, found: Pair | Fold) -> Iterator[Difference]:

@@ -55,6 +55,9 @@ class Dump:
     pairs: dict[tuple[int, int], Pair] = field(default_factory=dict)
     heads: dict[int, ListHeads] = field(default_factory=dict)
     folds: dict[tuple[bytes, bytes], Fold] = field(default_factory=dict)
+    near: set[tuple[str, bytes, bytes]] = field(default_factory=set)
+    """Whom memberships connect: (`b`, member, group) and (`B`, group, member), by the digests of founders."""
+
     together: dict[int, set[int]] = field(default_factory=dict)
     states: dict[int, set[tuple[str, Moment, int, str]]] = field(default_factory=dict)
     showing: dict[int, set[int]] = field(default_factory=dict)
@@ -172,6 +175,13 @@ def _cases(dump: Dump, page: str, content: Any) -> None:  # noqa: ANN401 - a has
         dump.case_into[int(case)] = int(content[b"into"])
 
 
+def _near(kind: str) -> Reader:
+    def read(dump: Dump, page: str, content: Iterable[bytes]) -> None:
+        dump.near |= {(kind, page.encode("utf-8", "surrogateescape"), other) for other in content}
+
+    return read
+
+
 def _forbidden(dump: Dump, page: str, content: Iterable[bytes]) -> None:
     dump.forbidden[page.encode("utf-8", "surrogateescape")] = set(content)
 
@@ -191,6 +201,11 @@ def _number(packed: bytes) -> int:
     return int.from_bytes(packed, "big")
 
 
+_COUNTED = (
+    *("dirty", "queue", "note", "inflight", "due", "rereads", "Hn"),
+    *("sweepq", "sweeps", "walkq", "walks", "freshq", "fresh", "carryq", "carries"),
+)
+
 _READERS: dict[str, Reader] = {
     "meta": _meta,
     "names": _names,
@@ -204,6 +219,8 @@ _READERS: dict[str, Reader] = {
     "t": _paged("traits", parse_traits),
     "k": _paged("links", parse_link),
     "q": _paged("heads", parse_heads),
+    "b": _near("b"),
+    "B": _near("B"),
     "h": _together,
     "H": _together_large,
     "o": _states,
@@ -225,8 +242,5 @@ _READERS: dict[str, Reader] = {
     "days": lambda *_: None,  # where in the log each day begins
     "case": _cases,
     "round": _rounds,
-    **{
-        kind: _counted(kind)
-        for kind in ("dirty", "queue", "note", "inflight", "sweepq", "sweeps", "due", "walkq", "walks", "freshq", "fresh", "rereads", "Hn")
-    },
+    **{kind: _counted(kind) for kind in _COUNTED},
 }

@@ -6,9 +6,9 @@ founds it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
@@ -227,8 +227,31 @@ class Expected:
 
     def histories(self, founder: int) -> dict[str, History]:
         """Give the histories of an entity's states."""
-        entity_type = self.identifiers[founder].entity_type
-        return self.states.histories(entity_type, self._observed.get(founder, ()), self.entities[founder].first, self.now)
+        names = self.states.named(self.identifiers[founder].entity_type, self._observed.get(founder, ()))
+        return {name: known for name in names if (known := self.history(founder, name))}
+
+    def history(self, founder: int, name: str) -> History:
+        """Give the history of one state of an entity."""
+        if (founder, name) not in self._histories:
+            observed, others = self._observed.get(founder, ()), Near(self, founder)
+            entity_type = self.identifiers[founder].entity_type
+            first = self.entities[founder].first
+            self._histories[founder, name] = self.states.history(entity_type, name, observed, first, self.now, others)
+        return self._histories[founder, name]
+
+    @cached_property
+    def _histories(self) -> dict[tuple[int, str], History]:
+        return {}
+
+    @cached_property
+    def near(self) -> dict[str, dict[int, list[tuple[int, int | None]]]]:
+        """Give the `members` and the `groups` of each entity, by founders, and when these memberships ended."""
+        found: dict[str, dict[int, list[tuple[int, int | None]]]] = {"members": {}, "groups": {}}
+        for (member, group), one in self.memberships.items():
+            ended = one.latest[0][0] if one.ended else None
+            found["members"].setdefault(group, []).append((member, ended))
+            found["groups"].setdefault(member, []).append((group, ended))
+        return found
 
     @cached_property
     def _observed(self) -> dict[int, set[State]]:
@@ -272,6 +295,22 @@ class Expected:
     def _listed(self, number: int) -> dict[str, Any]:
         name, seen = self.identifiers[number], self.seen[number]
         return {"type": name.type, "value": name.value, "first_seen": written(seen.first[0]), "last_seen": _last(seen.first[0], seen.last)}
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What derived states of an entity may be made of."""
+
+    expected: Expected
+    founder: int
+
+    def own(self, name: str) -> History:
+        """Give the history of a state of its own."""
+        return self.expected.history(self.founder, name)
+
+    def around(self, of: str) -> list[tuple[Callable[[str], History], int | None]]:
+        """Give the histories of its `members` or `groups`, and when the membership ended."""
+        return [(partial(self.expected.history, other), ended) for other, ended in self.expected.near[of].get(self.founder, ())]
 
 
 def _states_told(present: dict[str, tuple[int, str | None]]) -> dict[str, Any]:

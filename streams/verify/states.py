@@ -7,9 +7,9 @@ Written from docs/how-to/declare-a-state.md, apart from the resolver. Neighbours
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import jmespath
 import msgspec
@@ -18,7 +18,7 @@ from streams.events import Event, Participant
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.settings.states import StateSettings
+    from streams.settings.states import ComponentSettings, StateSettings
     from streams.verify.expected import State
 
 History = list[tuple[int, str | None]]
@@ -27,7 +27,24 @@ History = list[tuple[int, str | None]]
 LONGEST = 1_000
 """A longer value is none."""
 
+_EVER = -(10**15)
+"""Before all times, in ms."""
+
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+Side = tuple[list[tuple[int, bool]], int | None]
+"""Of one around an entity: (from when on, whether the condition holds), the first from ever, and when the membership ended."""
+
+
+class Others(Protocol):
+    """What else a derived state may be made of: other states of the entity, and of those whom memberships connect it with."""
+
+    def own(self, name: str) -> History:
+        """Give the history of another state."""
+
+    def around(self, of: str) -> Sequence[tuple[Callable[[str], History], int | None]]:
+        """Give `members` or `groups`: their histories by name, and when the membership ended."""
 
 
 class DeclaredStates:
@@ -56,37 +73,50 @@ class DeclaredStates:
                         shown.add((one.name, text))
         return sorted(shown)
 
-    def histories(self, entity_type: str, observed: Iterable[State], first: int, now: int) -> dict[str, History]:
-        """Compute the histories of one entity that was first seen at a time."""
-        seen: dict[str, list[State]] = {}
-        for one in observed:
-            seen.setdefault(one[0], []).append(one)
-        mine = {one.name: one for one in self._states if one.entity == entity_type}
-        found: dict[str, History] = {}
+    def named(self, entity_type: str, observed: Iterable[State]) -> list[str]:
+        """Name the states that an entity may have: those declared for its type, and those observed."""
+        return sorted({one.name for one in self._states if one.entity == entity_type} | {one[0] for one in observed})
 
-        def history(name: str) -> History:
-            if name not in found:
-                state = mine.get(name)
-                if state is not None and state.derived is not None:
-                    parts = {one: history(part.state) for one, part in state.derived.components.items()}
-                    found[name] = self._follows(state, parts, first)
-                else:
-                    found[name] = _held(state, seen.get(name, []), first, now)
-            return found[name]
+    def history(self, entity_type: str, name: str, observed: Iterable[State], first: int, now: int, others: Others) -> History:
+        """Compute one history of an entity that was first seen at a time."""
+        state = next((one for one in self._states if one.entity == entity_type and one.name == name), None)
+        if state is None or state.derived is None:
+            return _held(state, [one for one in observed if one[0] == name], first, now)
+        return self._follows(state, {one: self._part(part, others) for one, part in state.derived.components.items()}, first)
 
-        return {name: known for name in sorted({*seen, *mine}) if (known := history(name))}
+    def _part(self, part: ComponentSettings, others: Others) -> History | list[Side] | None:
+        """Gather what a component is made of: a history, or of each of those around, when the condition holds and until when it counts."""
+        if part.of is None:
+            return others.own(part.state)
+        around = others.around(part.of)
+        if len(around) > part.most:
+            return None
+        condition = part.any or part.all or ""
+        met = {
+            value: bool(self._search(condition, {"value": value}))
+            for value in {None, *(one for known, _ in around for _, one in known(part.state))}
+        }
+        return [([(_EVER, met[None]), *((at, met[value]) for at, value in known(part.state))], ended) for known, ended in around]
 
-    def _follows(self, state: StateSettings, parts: dict[str, History], first: int) -> History:
+    def _follows(self, state: StateSettings, parts: Mapping[str, History | list[Side] | None], first: int) -> History:
         assert state.derived is not None
-        times = sorted({first, *(since for part in parts.values() for since, _ in part)})
+        carried = {name for name, one in state.derived.components.items() if one.of is not None}
+        times = {first}
+        for name, part in parts.items():
+            if name not in carried:
+                times |= {at for at, _ in cast("History", part)}
+            for steps, ended in cast("list[Side]", part or []) if name in carried else []:
+                times |= {at for at in (*(at for at, _ in steps), ended) if at is not None and at > first}
         values: History = []
-        for at in times:
+        for at in sorted(times):
             present: dict[str, Any] = {}
             for name, part in parts.items():
-                place = bisect_right(part, at, key=lambda point: point[0])
-                value = part[place - 1][1] if place else None
-                when = state.derived.components[name].when
-                present[name] = value if when is None else bool(self._search(when, {"value": value}))
+                component = state.derived.components[name]
+                if name in carried:
+                    present[name] = None if part is None else _met(cast("list[Side]", part), at, every=component.all is not None)
+                    continue
+                value = _at(cast("History", part), at)
+                present[name] = value if component.when is None else bool(self._search(component.when, {"value": value}))
             found = self._search(state.derived.value, present)
             if isinstance(found, bool):
                 found = str(found).lower()
@@ -103,6 +133,16 @@ class DeclaredStates:
             return self._expressions[expression].search(what)
         except Exception:  # noqa: BLE001 - a function that refuses what it is given, or Python itself
             return None
+
+
+def _at(history: History, at: int) -> str | None:
+    place = bisect_right(history, at, key=lambda point: point[0])
+    return history[place - 1][1] if place else None
+
+
+def _met(sides: list[Side], at: int, *, every: bool) -> bool:
+    found = [steps[bisect_right(steps, at, key=lambda step: step[0]) - 1][1] for steps, ended in sides if ended is None or at < ended]
+    return bool(found) and (all(found) if every else any(found))
 
 
 def _held(state: StateSettings | None, observed: list[State], first: int, now: int) -> History:

@@ -51,6 +51,28 @@ GUARDED = {
 """Guards that break all the time."""
 
 
+STATES = [
+    {"name": "crm_plan", "entity": "person", "participant": "plan"},
+    {
+        "name": "crm_account",
+        "entity": "group",
+        "derived": {
+            "components": {"paid": {"state": "crm_plan", "of": "members", "any": "value == 'paid'"}},
+            "value": "paid && 'paying' || null",
+        },
+    },
+    {
+        "name": "crm_seat",
+        "entity": "person",
+        "derived": {
+            "components": {"paying": {"state": "crm_account", "of": "groups", "all": "value == 'paying'", "most": 3}},
+            "value": "paying",
+        },
+    },
+]
+"""States that memberships carry."""
+
+
 def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9", entities: object = None) -> Settings:
     space = f"verify-{uuid4().hex[:8]}"
     return Settings.model_validate(
@@ -60,6 +82,7 @@ def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9", entities: o
             "kafka": {"bootstrap_servers": kafka_servers},
             "redis": {"url": redis_url, "buckets": 16},
             "topics": {"prefix": f"{space}."},
+            "states": STATES,
             **({"entities": entities} if entities else {}),
         }
     )

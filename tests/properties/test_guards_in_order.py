@@ -24,7 +24,7 @@ from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings, TraitSettings
-from tests.batch_states import batch_histories
+from tests.batch_states import Histories, Other, batch_histories
 from tests.histories import KEY, Documents, batch, documents, read_again, written
 from tests.properties.depth import depth
 from tests.properties.strategies import START_MS, STEP_MS, events
@@ -61,6 +61,30 @@ STATES = [
                 {"source": "web", "when": "length(participants) > `1` && participants[0].traits", "value": "web"},
                 {"event": "seen", "source": "crm", "role": "r", "value_of": "memberships[0].role"},
             ],
+        },
+        {
+            "name": "test_busy",
+            "entity": "group",
+            "derived": {
+                "components": {
+                    "some": {"state": "test_life", "of": "members", "any": "value == 'on'"},
+                    "each": {"state": "test_both", "of": "members", "all": "value == 'true'", "most": 2},
+                    "shop": "test_shop",
+                },
+                "value": "each == null && 'crowd' || each && 'full' || some && join('-', ['some', shop]) || null",
+            },
+        },
+        {
+            "name": "test_lit",
+            "entity": "person",
+            "initial": "dark",
+            "derived": {
+                "components": {
+                    "busy": {"state": "test_busy", "of": "groups", "any": "value != null && value != 'crowd'"},
+                    "plan": "test_plan",
+                },
+                "value": "busy && (plan || 'lit') || null",
+            },
         },
         {"name": "test_shop", "entity": "group", "initial": "open", "lapses": [{"value": "open", "becomes": "shut", "after": "2h"}]},
         {
@@ -236,9 +260,8 @@ async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Do
         for shard in range(rounds):
             await publish(resolver, topics, shard, limit=3)
     await read_again(resolver, {0: log}, rules)
-    found = await documents(resolver)
-    await drain(resolver, topics, SHARDS)
-    return found, topics, issued
+    await drain(resolver, topics, SHARDS)  # what memberships carry is known of what was told
+    return await documents(resolver), topics, issued
 
 
 async def in_redis(url: str, rules: Rules, arrival: Arrival, bound: Bounds) -> tuple[Documents, Topics]:
@@ -256,12 +279,28 @@ async def in_redis(url: str, rules: Rules, arrival: Arrival, bound: Bounds) -> t
         await resolver.close()
 
 
+def plain_histories(resolver: MemoryResolver, rules: Rules) -> dict[str, Histories]:
+    """Compute all histories of the set of observations and memberships, those of whom memberships connect again and again."""
+    world, links = resolver.world(), resolver._kept.links.values()
+    found: dict[str, Histories] = {}
+    for _ in range(len(STATES)):
+        around: dict[str, dict[str, list[Other]]] = {name: {"members": [], "groups": []} for name in world.entities}
+        for (member, group), one in world.memberships.items() if found else ():
+            ended = one.latest.occurred_at if one.ended else None
+            around[member]["groups"].append((found[group], ended))
+            around[group]["members"].append((found[member], ended))
+        for name, view in world.entities.items():
+            observed = {one for link in links if of_centre(link, world.owner) == name for one in link.states}
+            found[name] = batch_histories(rules.states.of(view.entity_type), observed, view.first, NOW, around[name])
+    return found
+
+
 def check_histories(resolver: MemoryResolver, rules: Rules, *told: Topics) -> None:
     """Check that the histories of all states are those of the set of observations, and that timelines tell them."""
-    world, links = resolver.world(), resolver._kept.links.values()
+    world = resolver.world()
+    wanted = plain_histories(resolver, rules)
     for name, view in world.entities.items():
-        observed = {one for link in links if of_centre(link, world.owner) == name for one in link.states}
-        expected = batch_histories(rules.states.of(view.entity_type), observed, view.first, NOW)
+        expected = wanted[name]
         assert {state: {one.since: one.value for one in history} for state, history in view.states.items()} == expected
         for topics in told:
             told_of = {state: history for state, history in topics.timeline[name].states.items() if history}

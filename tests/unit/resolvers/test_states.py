@@ -7,9 +7,10 @@ from typing import Any
 import jmespath
 import pytest
 
+from resolvers.carried import Component
 from resolvers.entity import MOST_STATE_BYTES, Point, states_told
 from resolvers.state_changes import MOST_INTERVALS, state_changes
-from resolvers.states import Component, Derivation, StateRule, histories
+from resolvers.states import Derivation, StateRule, histories
 
 HOUR = 3_600_000
 

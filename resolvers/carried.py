@@ -1,0 +1,107 @@
+"""Carried states: what an entity has of the states of those that memberships connect it with.
+
+Invariant: pure; a function of the set of memberships and of the histories of the others. Neighbours: `states` derives states from this;
+`folds` and `redis_around` say who is around an entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from resolvers.entity import Fact, Point
+from resolvers.expressions import asked
+
+History = tuple[Point, ...]
+
+TRUE, FALSE = "true", "false"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What a derived state is made of: another state, or whether a condition on its value holds."""
+
+    name: str
+    state: str
+    when: Any = None
+    """A compiled expression over `{"value": ...}`, or None for the value itself."""
+
+    of: str | None = None
+    """`members` or `groups`, where it is a state of those that memberships connect the entity with; None for its own."""
+
+    every: bool = False
+    """Whether the condition must hold for each of them, and not only for one."""
+
+    most: int = 1_000
+    """Of an entity with more of them the component is null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """Whom a membership connects an entity with: the histories of its states, and the sighting that ended the membership, if one did."""
+
+    states: Mapping[str, History]
+    ended: Fact | None = None
+
+
+Around = Mapping[str, Collection[Counterpart]]
+"""The `members` and the `groups` of an entity."""
+
+ALONE: Around = {}
+
+_TIME = itemgetter(0)
+
+
+def seen_as(component: Component, value: str | None) -> str | bool | None:
+    """Give what the expression of a derived state sees of a component that has a value."""
+    if component.of is not None:
+        return None if value is None else value == TRUE
+    return value if component.when is None else _holds(component, value)
+
+
+def carried(component: Component, others: Collection[Counterpart], first_seen: int) -> History:
+    """Tell since when a condition holds for one of the others, or for each of them; nothing of too many. Times are in ms.
+
+    Since when a membership stands is not known, so it carries all that the other held until it ended. What was before the entity's first
+    time counts from then on, and no event brought it.
+    """
+    if len(others) > component.most:
+        return ()
+    moves: list[tuple[int, str, str, int, int]] = [(first_seen, "", "", 0, 0)]
+    holding, counting = 0, len(others)
+    for one in others:
+        before = _holds(component, None)
+        holding += before
+        for at, source, event_id, holds, counts in _steps(component, one):
+            move = (holds - before, counts - 1)
+            moves.append((at, source, event_id, *move) if at > first_seen else (first_seen, "", "", *move))
+            before = holds
+    points: list[Point] = []
+    for at, together in groupby(sorted(moves), key=_TIME):
+        for _, source, event_id, more, fewer in together:  # noqa: B007 - the last is the largest, and the cause
+            holding, counting = holding + more, counting + fewer
+        value = TRUE if holding and (not component.every or holding == counting) else FALSE
+        if not points or points[-1].value != value:
+            points.append(Point(at, value, source, event_id))
+    return tuple(points)
+
+
+def _steps(component: Component, one: Counterpart) -> list[tuple[int, str, str, bool, bool]]:
+    """List when the condition may change for one of them: time, source, event id, whether it holds then, whether the membership does."""
+    points = one.states.get(component.state, ())
+    if one.ended is None:
+        return [(point.since, point.source, point.event_id, _holds(component, point.value), True) for point in points]
+    end = one.ended
+    steps = [
+        (point.since, point.source, point.event_id, _holds(component, point.value), True)
+        for point in points
+        if point.since < end.occurred_at
+    ]
+    return [*steps, (end.occurred_at, end.source, end.event_id, False, False)]
+
+
+def _holds(component: Component, value: str | None) -> bool:
+    return bool(asked(component.when, {"value": value}))

@@ -1,0 +1,84 @@
+"""Composing the rounds that Redis gives; where states are derived of those whom memberships connect, these are read in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol
+
+from resolvers.carried import Around, Counterpart
+from resolvers.compose import compose
+from resolvers.port import OutputRecord, Remembered
+from resolvers.redis_rows import Rows, entity_type_of, pack, read_membership, unpack
+from resolvers.rules import Rules
+from resolvers.scripts import Reply
+from resolvers.told_states import histories_told
+
+AT_ONCE = 100
+"""Output keys whose documents are composed without a pause: some milliseconds."""
+
+AROUND_AT_ONCE = 500
+"""After so many of those around entities one call reads no further entity."""
+
+NOBODY: tuple[str, str] = ("", "")
+
+
+class Call(Protocol):
+    """Runs a script of the space."""
+
+    def __call__(self, command: str, /, *arguments: bytes | str | int) -> Awaitable[tuple[Reply, list[Any]]]:
+        """Give the word and the rest of its reply."""
+
+
+async def composed(
+    call: Call, rules: Rules, reader: Rows, rows: Sequence[list[Any]], now: int
+) -> tuple[tuple[OutputRecord, ...], tuple[Remembered, ...]]:
+    """Compose a round's records, and let others have their turn in between: they keep Redis and Kafka busy meanwhile."""
+    records: list[OutputRecord] = []
+    remembered: list[Remembered] = []
+    for at in range(0, len(rows), AT_ONCE):
+        some = rows[at : at + AT_ONCE]
+        living = [(row[1], row[5][1]) for row in some if row[0] == b"e" and row[5][0] == b"living"]
+        around = await around_of(call, rules, living)
+        records += compose(reader, some, now, around, remembered)
+        await asyncio.sleep(0)
+    return tuple(records), tuple(remembered)
+
+
+async def around_of(call: Call, rules: Rules, entities: Sequence[tuple[bytes, bytes]]) -> dict[bytes, Around]:
+    """Read whom memberships connect entities with, of those whose types look around: (founder's digest, its type) each."""
+    if not rules.states.carried:
+        return {}
+    looking = {named: rules.states.looks_around(entity_type_of(named)) for _, named in entities}
+    left = [(digest, looking[named].get("groups", 0), looking[named].get("members", 0)) for digest, named in entities if looking[named]]
+    found: dict[bytes, Around] = {}
+    while left:
+        _, (packed,) = await call("around", pack(left), AROUND_AT_ONCE)
+        rows = unpack(packed)
+        for (digest, _, _), (groups, members) in zip(left, rows, strict=False):
+            found[digest] = {"groups": _counterparts(groups), "members": _counterparts(members)}
+        left = left[len(rows) :]
+    return found
+
+
+class _TooMany(Sequence[Counterpart]):
+    """So many that none of them is looked at."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - a sequence's own
+        raise IndexError(index)
+
+
+def _counterparts(rows: int | list[list[bytes]] | dict[Any, Any]) -> Sequence[Counterpart]:
+    if isinstance(rows, int):
+        return _TooMany(rows)
+    found: list[Counterpart] = []
+    for fold, told in rows:  # an empty list may come as an empty map
+        view = read_membership(NOBODY, fold)
+        found.append(Counterpart(histories_told(told), view.latest if view is not None and view.ended else None))
+    return found
