@@ -17,6 +17,7 @@ from streams.cli.output import print_json, say
 if TYPE_CHECKING:
     from streams.checkup import Finding
     from streams.settings import Settings
+    from streams.settings.states import ComponentSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -86,13 +87,17 @@ def _state_rows(settings: Settings) -> list[dict[str, Any]]:
             "entity_type": one.entity,
             "participant": None if one.derived else one.participant or one.name,
             "rules": len(one.rules),
-            "derived_from": sorted({each.state for each in one.derived.components.values()}) if one.derived else [],
+            "derived_from": sorted({_component(each) for each in one.derived.components.values()}) if one.derived else [],
             "values": one.values,
             "initial": one.initial,
             "lapses": [f"{each.value} to {each.becomes} after {each.after}" for each in one.lapses],
         }
         for one in settings.states
     ]
+
+
+def _component(one: ComponentSettings) -> str:
+    return f"{one.state} of {one.of}" if one.of else one.state
 
 
 def _origin(row: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -70,7 +70,7 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - types are values here
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in arguments)
-    if origin is UnionType:
+    if origin in {UnionType, Union}:
         return " or ".join(_type(part) for part in arguments if part is not type(None))
     if origin is list:
         return f"list of {_type(arguments[0])}"

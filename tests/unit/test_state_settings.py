@@ -24,13 +24,20 @@ def derived(name: str, of: str, value: str = "of") -> dict[str, Any]:
     return {"name": name, "entity": "person", "derived": {"components": {"of": of}, "value": value}}
 
 
+def carried(name: str, entity: str, **component: Any) -> dict[str, Any]:
+    return {"name": name, "entity": entity, "derived": {"components": {"of": component}, "value": "of"}}
+
+
 def from_how_to() -> Settings:
     (block,) = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
     return settings_from(yaml.safe_load(block))
 
 
 def test_the_states_of_the_how_to_are_accepted() -> None:
-    assert [one.name for one in from_how_to().states] == ["billing_subscription", "product_login", "customer_lifecycle"]
+    assert [one.name for one in from_how_to().states] == [
+        *("billing_subscription", "product_login", "customer_lifecycle"),
+        *("account_activity", "product_colleagues"),
+    ]
 
 
 def test_what_events_and_participants_say_becomes_observations() -> None:
@@ -74,6 +81,21 @@ def test_what_events_and_participants_say_becomes_observations() -> None:
             "is not observed",
         ),
         ([derived("a_b", "b_c"), derived("b_c", "c_d"), derived("c_d", "a_b")], "in a circle"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", of="owners", any="value")], "must be one of members, groups"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", of="members")], "either any or all must be given"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", of="members", any="value", all="value")], "either any or all must be given"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", of="members", any="value", when="value")], "leave out when"),
+        ([PLAN, carried("a_b", "person", state="billing_plan", any="value")], "say of whom"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", of="members", any="value ||")], "components.of.any"),
+        ([PLAN, carried("a_b", "group", state="no_such", of="members", any="value")], "must be a declared state: billing_plan, a_b"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", any="value", of="members", most=0)], "greater than or equal to 1"),
+        (
+            [
+                carried("a_b", "group", state="c_d", of="members", any="value"),
+                carried("c_d", "person", state="a_b", of="groups", all="value"),
+            ],
+            "states of group and person are derived from each other in a circle",
+        ),
     ],
 )
 def test_what_does_not_agree_is_named(states: list[dict[str, Any]], said: str) -> None:
