@@ -243,31 +243,49 @@ local function snapshot(root) -- of a part that is about to change; its circle i
   return { told = not has(p, HIDDEN) and p, issued = p.issued, start = root.next, last = root.id, count = p.count }
 end
 
--- Mark what follows from parts having become one, `p`, or from its founder having changed. `before` are the parts as they were.
-local function announce(p, before, link_id, changed)
-  local founder = node(p.founder).digest
-  local told
-  if has(p, HIDDEN) then p.issued = false end
-  for _, o in ipairs(before) do
-    if o.issued == founder then
-      told = o.told
-      if has(p, HIDDEN) then p.issued = founder end
-    elseif o.issued or not has(p, HIDDEN) then
-      changed = true
-      if o.issued then
-        mark_entity(o.issued, o.told)
-        if not has(p, HIDDEN) then note(founder, '+', o.issued, link_id) end
-        note(o.issued, '-', founder, link_id)
+local announce
+do
+  -- Where an id was told to have gone, a node; nil if it was told to live since, or never told to have ended.
+  local function told_gone(digest)
+    local key, field = page('g', node_of(digest).id)
+    local packed = redis.call('HGET', key, field)
+    return packed and struct.unpack('>I5', packed)
+  end
+
+  -- Whether a merge is of two lives that nobody was told of, and was told when these ids were last told to live.
+  local function told_before(into, absorbed)
+    local gone = told_gone(absorbed)
+    if not gone then return false end
+    local on = told_gone(into)
+    return on and (gone == node_of(into).id or gone == on)
+  end
+
+  -- Mark what follows from parts having become one, `p`, or from its founder having changed. `before` are the parts as they were.
+  announce = function(p, before, link_id, changed)
+    local founder = node(p.founder).digest
+    local told
+    if has(p, HIDDEN) then p.issued = false end
+    for _, o in ipairs(before) do
+      if o.issued == founder then
+        told = o.told
+        if has(p, HIDDEN) then p.issued = founder end
+      elseif o.issued or not has(p, HIDDEN) then
+        changed = true
+        if o.issued then
+          mark_entity(o.issued, o.told)
+          if not has(p, HIDDEN) and not told_before(founder, o.issued) then note(founder, '+', o.issued, link_id) end
+          note(o.issued, '-', founder, link_id)
+        end
       end
+      if not has(p, HIDDEN) and (o.issued ~= founder or not o.told) then retell(o.start, o.last, o.count) end
     end
-    if not has(p, HIDDEN) and (o.issued ~= founder or not o.told) then retell(o.start, o.last, o.count) end
+    if has(p, HIDDEN) then
+      if p.issued then raise(p, ISSUED) end
+      return
+    end
+    if changed or #before > 1 then mark_entity(founder, told) end
+    p.issued = founder
   end
-  if has(p, HIDDEN) then
-    if p.issued then raise(p, ISSUED) end
-    return
-  end
-  if changed or #before > 1 then mark_entity(founder, told) end
-  p.issued = founder
 end
 
 local function fold_trait(p, name, fact) -- into the traits of a part

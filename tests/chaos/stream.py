@@ -55,8 +55,8 @@ class Stream:
         self._earlier: list[bytes] = []
 
     def settings_parts(self) -> dict[str, Any]:
-        """Give what the settings need for these records: entities and sources."""
-        return {"entities": ENTITIES, "sources": {"crowd": SOURCE}}
+        """Give what the settings need for these records: entities, states and sources."""
+        return {"entities": ENTITIES, "states": STATES, "sources": {"crowd": SOURCE}}
 
     def next(self, count: int) -> list[bytes]:
         """Give the next records: new ones, some late, repeats of earlier ones, and a few bad ones."""
@@ -201,6 +201,35 @@ ENTITIES: dict[str, Any] = {
     },
     "group": {"identifiers": {"domain": {"normalise": "domain"}, "account": {}}},
 }
+
+STATES: list[dict[str, Any]] = [
+    {
+        "name": "crowd_stage",
+        "entity": "person",
+        "participant": "stage",
+        "lapses": [{"value": "trial", "becomes": "lost", "after": "3d"}],
+    },
+    {
+        "name": "crowd_account",
+        "entity": "group",
+        "initial": "open",
+        "derived": {
+            "components": {
+                "some": {"state": "crowd_stage", "of": "members", "any": "value == 'customer'"},
+                "gone": {"state": "crowd_stage", "of": "members", "all": "value == 'lost'", "most": 30},
+            },
+            "value": "some && 'served' || gone && 'lost' || null",
+        },
+    },
+    {
+        "name": "crowd_seat",
+        "entity": "person",
+        "derived": {
+            "components": {"served": {"state": "crowd_account", "of": "groups", "any": "value == 'served'"}, "stage": "crowd_stage"},
+            "value": "served && stage || null",
+        },
+    },
+]
 
 SOURCE: dict[str, Any] = {
     "topic": "raw.crowd",

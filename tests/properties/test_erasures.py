@@ -48,7 +48,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 def uncovered(history: Sequence[Item], rules: Rules) -> list[Item]:
-    """Leave the sightings out of events that erasures of the history cover."""
+    """Leave the sightings out of events that erasures of the history cover; rules over events still see what else is said there."""
     cutoffs: dict[bytes, int] = {}
     for erased in (one for one in history if isinstance(one, Erased)):
         for usable in erased.under(rules).covered:
@@ -61,7 +61,7 @@ def uncovered(history: Sequence[Item], rules: Rules) -> list[Item]:
     def left(event: Event) -> Event:
         at = read_instant(event.occurred_at)
         return msgspec.structs.replace(
-            event, participants=[one if counts(one, at) else Participant(one.entity, one.role) for one in event.participants]
+            event, participants=[one if counts(one, at) else msgspec.structs.replace(one, identifiers=[]) for one in event.participants]
         )
 
     return [left(one) if isinstance(one, Event) else one for one in history]
