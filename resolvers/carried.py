@@ -7,7 +7,7 @@ Invariant: pure; a function of the set of memberships and of the histories of th
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -18,6 +18,8 @@ from resolvers.expressions import asked
 History = tuple[Point, ...]
 
 TRUE, FALSE = "true", "false"
+
+_MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,16 @@ class Component:
 
     most: int = 1_000
     """Of an entity with more of them the component is null."""
+
+    _known: dict[str | None, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def holds(self, value: str | None) -> bool:
+        """Say whether the condition holds for a value."""
+        if value not in self._known:
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            self._known[value] = bool(asked(self.when, {"value": value}))
+        return self._known[value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ def seen_as(component: Component, value: str | None) -> str | bool | None:
     """Give what the expression of a derived state sees of a component that has a value."""
     if component.of is not None:
         return None if value is None else value == TRUE
-    return value if component.when is None else _holds(component, value)
+    return value if component.when is None else component.holds(value)
 
 
 def carried(component: Component, others: Collection[Counterpart], first_seen: int) -> History:
@@ -73,7 +85,7 @@ def carried(component: Component, others: Collection[Counterpart], first_seen: i
     moves: list[tuple[int, str, str, int, int]] = [(first_seen, "", "", 0, 0)]
     holding, counting = 0, len(others)
     for one in others:
-        before = _holds(component, None)
+        before = component.holds(None)
         holding += before
         for at, source, event_id, holds, counts in _steps(component, one):
             move = (holds - before, counts - 1)
@@ -93,15 +105,9 @@ def _steps(component: Component, one: Counterpart) -> list[tuple[int, str, str, 
     """List when the condition may change for one of them: time, source, event id, whether it holds then, whether the membership does."""
     points = one.states.get(component.state, ())
     if one.ended is None:
-        return [(point.since, point.source, point.event_id, _holds(component, point.value), True) for point in points]
+        return [(point.since, point.source, point.event_id, component.holds(point.value), True) for point in points]
     end = one.ended
     steps = [
-        (point.since, point.source, point.event_id, _holds(component, point.value), True)
-        for point in points
-        if point.since < end.occurred_at
+        (point.since, point.source, point.event_id, component.holds(point.value), True) for point in points if point.since < end.occurred_at
     ]
     return [*steps, (end.occurred_at, end.source, end.event_id, False, False)]
-
-
-def _holds(component: Component, value: str | None) -> bool:
-    return bool(asked(component.when, {"value": value}))

@@ -115,7 +115,7 @@ def _with_carried(
 ) -> dict[str, EntityView]:
     """Derive what memberships carry, until nothing changes any more: no state is derived from itself."""
     looking = [name for name, view in entities.items() if rules.states.looks_around(view.entity_type)]
-    while True:
+    while looking:
         around: dict[str, dict[str, list[Counterpart]]] = {name: {"members": [], "groups": []} for name in entities}
         for (member, group), one in memberships.items():
             ended = one.latest if one.ended else None
@@ -123,8 +123,9 @@ def _with_carried(
             around[group]["members"].append(Counterpart(entities[member].states, ended))
         found = {name: with_states(entities[name], rules, observed[name], now, around[name]) for name in looking}
         if all(found[name] == entities[name] for name in looking):
-            return entities
+            break
         entities = entities | found
+    return entities
 
 
 def _parts(rules: Rules, entity_type: str, links: dict[bytes, Link], corrections: Corrections) -> Parts:

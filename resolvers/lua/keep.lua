@@ -5,7 +5,7 @@
 --          what it means to those around: 1 for its groups + 2 for its members}, ...}; of a membership that was told {both founders' digests}
 -- REPLY    {'OK'} | {'LOST'} | {'GONE'} the round is not in flight: another publisher has taken over
 --
--- Cost     O(entities in the round that have states, and INLINE around each): more are left to `carry`
+-- Cost     O(entities and memberships in the round, and 8 INLINE around them): more are left to `carry`
 
 if lost() then return { 'LOST' } end
 local round = BASE .. ':round:' .. ARGV[1]
@@ -15,9 +15,13 @@ buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
 buckets, shards = tonumber(buckets), tonumber(shards)
 read_unread()
 
+local left = 8 * INLINE -- of those around that this call marks itself
+
 local function spread(kind, digest)
   local key, name = BASE .. ':' .. kind .. ':' .. digest, kind .. digest
-  if redis.call('SCARD', key) <= INLINE then
+  local count = redis.call('SCARD', key)
+  if count <= INLINE and count <= left then
+    left = left - count
     for _, other in ipairs(redis.call('SMEMBERS', key)) do mark_living(other) end
   elseif redis.call('HSETNX', BASE .. ':carries', name, '0 0') == 1 then
     redis.call('RPUSH', BASE .. ':carryq', name)

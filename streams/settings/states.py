@@ -50,7 +50,7 @@ class ComponentSettings(Section):
         None, description="With `of`: JMESPath over `{value: ...}` that must be true of each of them, and there must be one."
     )
     most: int = Field(
-        1_000, ge=1, le=10_000, description="With `of`: of an entity with more members, or groups, than so many the component is null."
+        1_000, ge=1, le=2_000, description="With `of`: of an entity with more members, or groups, than so many the component is null."
     )
 
 
