@@ -76,6 +76,7 @@ class Merges:
         data = told["data"] if isinstance(told.get("data"), dict) else {}
         if told.get("kind") == "entity.created":
             self._created[key] += 1
+            self._freed[key] += recovery  # whatever its end was before, of a life of which perhaps nothing was told
         if told.get("kind") == "entity.erased":
             self._freed[key] += 1
             self._told.pop(key, None)  # what is left of it is told anew
