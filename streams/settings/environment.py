@@ -1,4 +1,4 @@
-"""Environment variables over the settings file: `NEXUS__KAFKA__BOOTSTRAP_SERVERS=...`.
+"""Environment variables over the settings file: `NEXUS__KAFKA__BOOTSTRAP_SERVERS=...`, or `..._FILE` with a file that holds the value.
 
 Invariant: every variable that begins with `NEXUS__` is a setting or an error. Neighbours: `model` lays what
 comes from here over the file.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic_settings import BaseSettings, EnvSettingsSource
@@ -18,6 +19,8 @@ from streams.settings.schema import annotation_at, container, keys_at, model_in
 
 PREFIX = "nexus__"
 DELIMITER = "__"
+IN_A_FILE = "_file"
+"""Ends the name of a variable that names a file with the value, as secrets are mounted."""
 
 
 class _Variables(EnvSettingsSource):
@@ -35,13 +38,35 @@ def overlaid(document: Mapping[str, Any], environ: Mapping[str, str], settings_c
     """Return the document with the variables laid over it, key by key; lists are replaced.
 
     Lists and mappings are JSON. Keys compare without case. Raises SettingsError with a line per variable that names
-    no setting or holds broken JSON.
+    no setting or holds broken JSON, and for a file that can't be read.
     """
-    variables = {name: value for name, value in environ.items() if name.lower().startswith(PREFIX)}
+    variables = _with_files({name: value for name, value in environ.items() if name.lower().startswith(PREFIX)}, settings_cls)
     wrong = [problem for name, value in variables.items() if (problem := _wrong(name, value, settings_cls))]
     if wrong:
         raise SettingsError("\n".join(wrong))
     return _merged(document, _Variables(settings_cls, variables)())
+
+
+def _with_files(variables: Mapping[str, str], settings_cls: type[BaseSettings]) -> dict[str, str]:
+    """Put what the files hold that variables name in the place of these, without the end of its last line. Raises SettingsError."""
+    found: dict[str, str] = {}
+    given = {name.lower() for name in variables}
+    for name, value in variables.items():
+        of = name[: -len(IN_A_FILE)]
+        if not name.lower().endswith(IN_A_FILE) or _is_setting(name, settings_cls) or not _is_setting(of, settings_cls):
+            found[name] = value
+            continue
+        if of.lower() in given:
+            raise SettingsError(f"{name}: {of} is given too; leave one out")
+        try:
+            found[of] = Path(value).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}: the file {value} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return found
+
+
+def _is_setting(name: str, settings_cls: type[BaseSettings]) -> bool:
+    return annotation_at(settings_cls, name.lower().removeprefix(PREFIX).split(DELIMITER)) is not None
 
 
 def _wrong(name: str, value: str, settings_cls: type[BaseSettings]) -> str | None:

@@ -29,7 +29,8 @@ The settings are one YAML file: the one that `--config` names, else the one that
 Environment variables go over the file: `NEXUS__KAFKA__BOOTSTRAP_SERVERS=broker:9092` sets
 `kafka.bootstrap_servers`. Names compare without case; a list or a mapping is JSON
 (`NEXUS__WORKER__STAGES='["adapt"]'`), mappings are laid over the file's key by key. A variable that begins with
-`NEXUS__` and names no setting is an error.
+`NEXUS__` and names no setting is an error. With `_FILE` behind its name a variable names a file that holds the value, as secrets are
+mounted: `NEXUS__REDIS__URL_FILE=/run/secrets/redis`.
 
 Fixed at the birth of a space: `space`, `identity_key`, `partitions`, `redis.buckets`.
 """

@@ -148,10 +148,10 @@ class KafkaServer:
             )
         report(f"{self._data} was written by Apache Kafka {written}; {kafka_version()} carries on with it")
 
-    def _format(self, program: str, jars: Path) -> None:
+    def _format(self, program: str, jars: Path, *more: str) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # In one word, since a cluster id may begin with a dash.
-        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster}", "-c", str(self._properties)]
+        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster}", "-c", str(self._properties), *more]
         command = [program, "-Xmx128m", "-XX:TieredStopAtLevel=1", *self._logging(), "-cp", f"{jars}/*", *tool]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:

@@ -242,3 +242,24 @@ def test_a_written_file_is_private_and_gives_the_same_settings(tmp_path: Path) -
 def test_the_reference_page_is_up_to_date() -> None:
     kept = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
     assert kept.read_text(encoding="utf-8") == page(), "write it again: python -m streams.settings.reference > docs/reference/settings.md"
+
+
+def test_a_variable_may_name_a_file_with_the_value(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("first\nsecond\n")
+    environ = {"NEXUS__KAFKA__SECURITY__PASSWORD_FILE": str(tmp_path / "secret"), "NEXUS__KAFKA__SECURITY__CA_FILE": "/ca.pem"}
+    security = load_settings(None, environ).kafka.security
+    assert security.password is not None
+    assert (security.password.get_secret_value(), security.ca_file) == ("first\nsecond", Path("/ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"NEXUS__REDIS__URL_FILE": "/no/such/file"}, "NEXUS__REDIS__URL_FILE: the file /no/such/file cannot be read: No such file"),
+        ({"NEXUS__REDIS__URL_FILE": "/dev/null", "NEXUS__REDIS__URL": "redis://x"}, "NEXUS__REDIS__URL is given too"),
+        ({"NEXUS__REDIS__NOTHING_FILE": "/dev/null"}, "there is no setting redis.nothing_file"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_named(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(None, environ)
