@@ -12,10 +12,12 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
+from faust.auth import OAuthCredentials
 from yarl import URL
 
 from streams import kafka
 from streams.settings import Settings
+from streams.tokens import tokens_of
 
 DEAD_LETTER_FETCH_BYTES = 32 * 1024 * 1024
 """Above the largest dead letter that the topic takes by default."""
@@ -53,10 +55,12 @@ def faust_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | OAuthCredentials | None:
     """Give Faust's form of `kafka.security`."""
     security = settings.kafka.security
     context = kafka.ssl_context(security) if security.protocol.endswith("SSL") else None
+    if security.protocol.startswith("SASL") and security.mechanism == "OAUTHBEARER":
+        return OAuthCredentials(oauth_cb=tokens_of(security.token_provider or ""), ssl_context=context)
     if security.protocol.startswith("SASL"):
         password = security.password.get_secret_value() if security.password else None
         return faust.SASLCredentials(username=security.username, password=password, ssl_context=context, mechanism=security.mechanism)

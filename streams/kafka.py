@@ -19,6 +19,7 @@ from aiokafka.structs import TopicPartition
 from resolvers.errors import KafkaUnavailable, SettingsError
 from streams.patience import Trouble, patiently
 from streams.settings import KafkaSettings, SecuritySettings, Settings
+from streams.tokens import tokens_of
 
 LARGEST_REQUEST_BYTES = 96 * 1024 * 1024
 """What a producer may send at once; below the broker's own bound on a request (100 MiB). Topics bound messages."""
@@ -159,7 +160,10 @@ def _connection(kafka: KafkaSettings, what: str) -> dict[str, Any]:
     }
     if security.protocol.endswith("SSL"):
         options["ssl_context"] = ssl_context(security)
-    if security.protocol.startswith("SASL"):
+    if security.protocol.startswith("SASL") and security.mechanism == "OAUTHBEARER":
+        options["sasl_mechanism"] = security.mechanism
+        options["sasl_oauth_token_provider"] = tokens_of(security.token_provider or "")
+    elif security.protocol.startswith("SASL"):
         options["sasl_mechanism"] = security.mechanism
         options["sasl_plain_username"] = security.username
         options["sasl_plain_password"] = security.password.get_secret_value() if security.password else None

@@ -65,7 +65,10 @@ def _topic_settings(settings: Settings) -> Iterator[Problem]:
 def _security(settings: Settings) -> Iterator[Problem]:
     security = settings.kafka.security
     path = ("kafka", "security")
-    if security.protocol.startswith("SASL") and (security.username is None or security.password is None):
+    by_token = security.mechanism == "OAUTHBEARER"
+    if security.protocol.startswith("SASL") and by_token and security.token_provider is None:
+        yield Problem((*path, "mechanism"), security.mechanism, "needs kafka.security.token_provider")
+    elif security.protocol.startswith("SASL") and not by_token and (security.username is None or security.password is None):
         yield Problem((*path, "protocol"), security.protocol, "needs kafka.security.username and kafka.security.password")
     if (security.cert_file is None) != (security.key_file is None):
         yield Problem((*path, "cert_file"), security.cert_file, "cert_file and key_file go together")

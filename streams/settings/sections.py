@@ -33,9 +33,14 @@ class SecuritySettings(Section):
     """How to reach a Kafka that asks who is there."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="Kafka's security protocol.")
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="SASL mechanism.")
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field("PLAIN", description="SASL mechanism.")
     username: str | None = Field(None, description="SASL user name.")
     password: SecretStr | None = Field(None, description="SASL password.")
+    token_provider: str | None = Field(
+        None,
+        pattern=r"^[\w.]+:\w+$",
+        description="For OAUTHBEARER: `package.module:function`, plain or async, that gives a token; asked for every new connection.",
+    )
     ca_file: Path | None = Field(None, description="Certificates to trust, PEM; the system's when left out.")
     cert_file: Path | None = Field(None, description="Client certificate, PEM.")
     key_file: Path | None = Field(None, description="Key of the client certificate, PEM.")

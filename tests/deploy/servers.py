@@ -23,9 +23,12 @@ HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "secure.md"
 PASSWORD = "a-secret-of-the-tests"
 """Of every user of both servers."""
 
+_LOGIN = "org.apache.kafka.common.security"
 _SECURED = """\
-sasl.enabled.mechanisms=SCRAM-SHA-512
-listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.tokens.oauthbearer.sasl.jaas.config={login}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="us";
+listener.name.sasl.scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;
 listener.name.mutual.ssl.client.auth=required
 listener.name.mutual.ssl.principal.mapping.rules=RULE:^CN=([a-z]+)$/$1/
 ssl.keystore.type=PEM
@@ -38,20 +41,24 @@ super.users=User:ANONYMOUS
 
 
 class SecuredKafka(KafkaServer):
-    """A Kafka with a listener for administrators (plain, on `port`), one for SASL over TLS, and one for mutual TLS."""
+    """A Kafka that asks who is there.
+
+    It has a listener for administrators (plain, on `port`), one for passwords over TLS, one for tokens, which it takes unsigned, and one
+    for certificates.
+    """
 
     def __init__(self, directory: Path, authority: Authority) -> None:
-        port, self.sasl_port, self.mutual_port = free_ports(3)
+        port, self.sasl_port, self.mutual_port, self.tokens_port = free_ports(4)
         super().__init__(directory, port, 512)
         self._authority = authority
 
     def _configuration(self) -> str:
         plain = super()._configuration()
-        more = f",SASL://{LOOPBACK}:{self.sasl_port},MUTUAL://{LOOPBACK}:{self.mutual_port}"
+        more = f",SASL://{LOOPBACK}:{self.sasl_port},MUTUAL://{LOOPBACK}:{self.mutual_port},TOKENS://{LOOPBACK}:{self.tokens_port}"
         plain = re.sub(r"(?m)^(listeners=PLAINTEXT://[^,\n]*)", rf"\1{more}", plain)
         plain = re.sub(r"(?m)^(advertised.listeners=.*)$", rf"\1{more}", plain)
-        plain = plain.replace("PLAINTEXT:PLAINTEXT,", "PLAINTEXT:PLAINTEXT,SASL:SASL_SSL,MUTUAL:SSL,")
-        return plain + _SECURED.format(keystore=self._authority.keystore("broker"), authority=self._authority.certificate)
+        plain = plain.replace("PLAINTEXT:PLAINTEXT,", "PLAINTEXT:PLAINTEXT,SASL:SASL_SSL,TOKENS:SASL_SSL,MUTUAL:SSL,")
+        return plain + _SECURED.format(keystore=self._authority.keystore("broker"), authority=self._authority.certificate, login=_LOGIN)
 
     def _format(self, program: str, jars: Path, *more: str) -> None:
         users = (word for name in ("nexus", "stranger") for word in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={PASSWORD}]"))

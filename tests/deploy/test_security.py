@@ -108,11 +108,32 @@ async def _ready(kafka: SecuredKafka) -> None:
     )  # who publishes
 
 
-@pytest.fixture(params=["sasl", "mutual"])
-async def pipeline(request: pytest.FixtureRequest, locked: Locked, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    """Give a pipeline whose worker is known by a password, or by a certificate."""
+LOGIN = """
+import base64, json, time
+
+def part(said):
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).rstrip(b"=").decode()
+
+async def token():
+    now = int(time.time())
+    return ".".join([part({"alg": "none"}), part({"sub": "nexus", "iat": now, "exp": now + 600}), ""])
+"""
+
+
+@pytest.fixture(params=["sasl", "tokens", "mutual"])
+async def pipeline(
+    request: pytest.FixtureRequest, locked: Locked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Pipeline]:
+    """Give a pipeline whose worker is known by a password, by a token of a function of its user, or by a certificate."""
     if request.param == "sasl":
         settings = locked.settings(locked.sasl(), f"127.0.0.1:{locked.kafka.sasl_port}")
+    elif request.param == "tokens":
+        (tmp_path / "login_of_ours.py").write_text(LOGIN)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        security = {"protocol": "SASL_SSL", "mechanism": "OAUTHBEARER", "token_provider": "login_of_ours:token"}
+        security["ca_file"] = str(locked.authority.certificate)
+        settings = locked.settings(security, f"127.0.0.1:{locked.kafka.tokens_port}")
     else:
         settings = locked.settings(locked.mutual("nexus"), f"127.0.0.1:{locked.kafka.mutual_port}")
     made = Pipeline(settings, tmp_path)

@@ -263,3 +263,10 @@ def test_a_variable_may_name_a_file_with_the_value(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_taken_is_named(environ: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load_settings(None, environ)
+
+
+def test_oauthbearer_needs_what_gives_tokens() -> None:
+    security = {"protocol": "SASL_SSL", "mechanism": "OAUTHBEARER"}
+    with pytest.raises(SettingsError, match=r"needs kafka\.security\.token_provider"):
+        settings_from({"kafka": {"security": security}})
+    assert settings_from({"kafka": {"security": {**security, "token_provider": "ours.login:token"}}}).kafka.security.username is None
