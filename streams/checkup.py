@@ -108,7 +108,21 @@ async def _redis(settings: Settings) -> list[Finding]:
     finally:
         await client.aclose()
     name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info.get("redis_version", "?"))
-    return [Finding("ok", "redis", f"{address} answers, {name} {version}"), *_redis_settings(info)]
+    return [Finding("ok", "redis", f"{address} answers, {name} {version}"), *_vulnerable(name, version), *_redis_settings(info)]
+
+
+_MENDED = {"Redis": ("6.2.20", "7.2.11", "7.4.6", "8.0.4", "8.2.2"), "Valkey": ("7.2.11", "8.0.6", "8.1.4", "9.0.0")}
+"""The first release of each line in which CVE-2025-49844 is mended: until then whoever may run scripts may run anything on the server."""
+
+
+def _vulnerable(name: str, version: str) -> Iterator[Finding]:
+    parts = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    mended = [tuple(map(int, one.split("."))) for one in _MENDED[name]]
+    line = next((one for one in mended if one[:2] == parts[:2]), None)
+    if len(parts) == 3 and (parts < line if line else parts < max(mended)):
+        wanted = ".".join(map(str, line or min(one for one in mended if one > parts)))
+        text = f"{name} {version} lets whoever may run scripts take over the server (CVE-2025-49844): use {wanted} or newer"
+        yield Finding("warning", "redis version", text)
 
 
 def _redis_settings(info: dict[str, Any]) -> Iterator[Finding]:

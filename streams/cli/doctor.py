@@ -1,6 +1,6 @@
-"""`nexus doctor`: what looks wrong in a space, and which guards would help.
+"""`nexus doctor`: what is wrong with a pipeline, what looks wrong in a space, and which guards would help.
 
-Invariant: nothing is written. Neighbours: `streams.advice` finds, this shows.
+Invariant: nothing is written. Neighbours: `streams.diagnosis` and `streams.advice` find, this shows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.options import ConfigOption, JsonOption
-from streams.cli.output import plain, print_json
+from streams.cli.output import plain, print_json, say
 
 if TYPE_CHECKING:
     from streams.advice import Advice, Sighted, TypeFinding
@@ -32,24 +32,40 @@ def doctor(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for values that look like junk or shared devices, and for what holds the largest entities together; suggest guards.
+    """Look whether all is well with settings, Kafka, Redis, the space and its stages, and say what to do. Exits 1 if something is wrong.
 
-    An owner is a value of the strongest type, such as a user id, that an identifier was seen together with. Reads the space once and
-    holds it in memory; the numbers belong together only while nothing is applied.
+    With --identifiers look for values that look like junk or shared devices, and for what holds the largest entities together, and
+    suggest guards. An owner is a value of the strongest type, such as a user id, that an identifier was seen together with. This reads
+    the space once and holds it in memory; the numbers belong together only while nothing is applied.
     """
-    from resolvers.errors import NexusError  # noqa: PLC0415 - keeps `nexus --help` quick
-    from streams.advice import advise  # noqa: PLC0415
+    from streams.advice import advise  # noqa: PLC0415 - keeps `nexus --help` quick
     from streams.settings import load_settings  # noqa: PLC0415
 
-    if not identifiers:
-        raise NexusError("say what to look at: --identifiers; `nexus check` looks at the settings, `nexus health` at a worker")
     settings = load_settings(config)
+    if not identifiers:
+        _show_diagnosis(settings, as_json=as_json)
+        return
     found = advise(asyncio.run(_dump(settings)), settings.entities, limit)
     if as_json:
         print_json(dataclasses.asdict(found))
         return
     for line in _lines(found):
         print(line)
+
+
+def _show_diagnosis(settings: Settings, *, as_json: bool) -> None:
+    from streams.diagnosis import diagnose, rows  # noqa: PLC0415
+
+    findings = asyncio.run(diagnose(settings))
+    errors = [one for one in findings if one.level == "error"]
+    if as_json:
+        print_json({"ok": not errors, "findings": rows(findings)})
+    else:
+        for one in findings:
+            print(f"{one.level:<8} {plain(one.what)}: {plain(one.text)}")
+    if errors:
+        say(f"nexus: {len(errors)} of {len(findings)} checks failed; the first: {errors[0].what}: {errors[0].text}")
+        raise typer.Exit(1)
 
 
 async def _dump(settings: Settings) -> Dump:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -73,7 +74,7 @@ STATES = [
 """States that memberships carry."""
 
 
-def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9", entities: object = None) -> Settings:
+def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9", entities: dict[str, Any] | None = None) -> Settings:
     space = f"verify-{uuid4().hex[:8]}"
     return Settings.model_validate(
         {
@@ -82,7 +83,7 @@ def settings_for(redis_url: str, kafka_servers: str = "127.0.0.1:9", entities: o
             "kafka": {"bootstrap_servers": kafka_servers},
             "redis": {"url": redis_url, "buckets": 16},
             "topics": {"prefix": f"{space}."},
-            "states": STATES,
+            "states": STATES if entities is None or "group" in entities else STATES[:1],
             **({"entities": entities} if entities else {}),
         }
     )
