@@ -16,19 +16,17 @@ import msgpack
 from resolvers.division import Enemies, Guard
 from resolvers.edge import strength
 from resolvers.identifier import Identifier
+from resolvers.redis_dividing import divide
 from resolvers.redis_rows import BIAS_MS, pack
 from resolvers.rules import EntityRule, Rules
 from resolvers.scripts import Bounds, Reply
-from resolvers.settlement import Divide, Joining, Member, Settlement, settlement_of
+from resolvers.settlement import Joining, Member, Settlement, settlement_of
 from resolvers.sighting import Usable
 
 Call = Callable[..., Awaitable[tuple[Reply, list[Any]]]]
 
 ROWS_AT_ONCE = 300
 """Nodes or links that one call reads: some milliseconds of Redis's time."""
-
-CUT_OFF = 200
-"""Of a larger part so many identifiers are divided off in one call, but a quarter of it at least: each call goes over all of it anyway."""
 
 LARGE = 2_000
 """Of a case with more links it is computed beside the event loop what they say."""
@@ -47,7 +45,7 @@ async def settle(call: Call, rules: Rules, codes: Mapping[tuple[str, str], int],
     if word is Reply.NONE:
         return int(rest[0])
     case, fence, epoch, seq = rest
-    settling = _Settling(call, rules, codes, (case, fence, epoch, bounds.lease_ms), seq, bounds.steps)
+    settling = _Settling(call, rules, codes, (case, fence, epoch, bounds.lease_ms), seq, bounds)
     with suppress(_SupersededError):
         await settling.run()
     return 1
@@ -57,14 +55,14 @@ class _Settling:
     """One case, in one worker's hands."""
 
     def __init__(
-        self, call: Call, rules: Rules, codes: Mapping[tuple[str, str], int], held: tuple[int, int, int, int], seq: int, at_once: int
+        self, call: Call, rules: Rules, codes: Mapping[tuple[str, str], int], held: tuple[int, int, int, int], seq: int, bounds: Bounds
     ) -> None:
         self._call = call
         self._rules = rules
         self._types = {code: named for named, code in codes.items()}
         self._held = held
         self._seq = seq
-        self._at_once = at_once
+        self._bounds = bounds
         self._extended = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
@@ -121,8 +119,7 @@ class _Settling:
 
     async def _write(self, found: Settlement) -> None:
         for one in found.divisions:
-            for step in _steps(one):
-                await self._step("divide", step)
+            await divide(self._step, one, self._bounds.portion)
         for some in self._portions(found.unions):
             await self._step("unite", [[one.one, one.other, one.link] for one in some])
         stay = [number for parts in found.apart for number in parts]
@@ -138,23 +135,25 @@ class _Settling:
             if await self._step("release", [self._seq, 0, some, 1]) is None:
                 return
         for parts in found.apart[1:]:
-            into: int | None = -1
+            into = -1
             portions = list(self._portions(parts))
             for some in portions:
-                if (into := await self._step("release", [self._seq, into, some, int(some is portions[-1])])) is None:
+                released = await self._step("release", [self._seq, into, some, int(some is portions[-1])])
+                if released is None:
                     return
+                (into,) = released
 
     def _portions(self, steps: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        for at in range(0, len(steps), self._at_once):
-            yield steps[at : at + self._at_once]
+        for at in range(0, len(steps), self._bounds.steps):
+            yield steps[at : at + self._bounds.steps]
 
-    async def _step(self, kind: str, payload: object) -> int | None:
-        """Take a step; gives the case to which was released, None where that must wait. Raises _SupersededError."""
+    async def _step(self, kind: str, payload: object) -> tuple[int, ...] | None:
+        """Take a step; gives what it replied, None where it did nothing: it must wait, or be taken in portions. Raises _SupersededError."""
         word, rest = await self._call("settle", kind, *self._held, pack(payload))
         if word is Reply.GONE:
             raise _SupersededError
         self._extended = asyncio.get_running_loop().time()
-        return int(rest[0]) if rest else None
+        return tuple(map(int, rest)) if rest else None
 
 
 def _corrected(members: Sequence[Member], linked: Iterable[Sequence[bytes]]) -> Iterator[Joining]:
@@ -165,22 +164,3 @@ def _corrected(members: Sequence[Member], linked: Iterable[Sequence[bytes]]) -> 
             other = by_digest.get(digest)
             if other is not None and not one.off and strength(one.usable) < strength(other.usable):
                 yield Joining(0, int(issued) - BIAS_MS, (one.number, other.number))
-
-
-def _steps(one: Divide) -> Iterator[list[object]]:
-    """Cut a division into calls that each take some pieces out of the part; what is left keeps its founder, and so its id, to the end."""
-    rest, off = list(one.pieces), one.off
-    total = sum(map(len, rest))
-    cut_off = max(CUT_OFF, total // 4)
-    at = 0
-    while total > cut_off and at < len(rest) - 1:
-        size, first = len(rest[at]), at
-        at += 1
-        while at < len(rest) - 1 and size + len(rest[at]) <= cut_off:
-            size, at = size + len(rest[at]), at + 1
-        total -= size
-        yield [rest[first][0], [*rest[first:at], [number for piece in rest[at:] for number in piece]], off]
-        off = ()
-    rest = rest[at:]
-    if len(rest) > 1 or off or len(rest) == len(one.pieces):
-        yield [(rest[0] if rest else off)[0], rest, off]

@@ -20,7 +20,7 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "sweep": ("records", "graph"),
     "begin_settling": ("records", "graph"),
     "evidence": ("records",),
-    "settle": ("records", "graph", "guards", "place"),
+    "settle": ("records", "graph", "guards", "place", "dividing"),
     "look": ("records", "graph", "names", "view"),
     "pending": ("records", "outbox"),
     "keep": ("records", "graph", "place", "living"),
@@ -62,7 +62,8 @@ class Bounds:
 
     `inline` identifiers or memberships are retold in the call that changed their entity; more are left to sweeps.
     `listed` identifiers, the oldest, stand in an entity's document. Settling a case takes `steps` unions or parts at once; of a case
-    of at most `moved` parts that meets another they are moved there, a larger one is put into it as it is. A case waits `patience`
+    of at most `moved` parts that meets another they are moved there, a larger one is put into it as it is. A part that has more
+    identifiers or links than `portion` is divided in portions of so many. A case waits `patience`
     times as long as settling it took, a small one a second or so at most; for `lease_ms` after a worker's last step nobody else
     takes it. A recovery that has applied the logs waits `settled_ms` at most for cases to be settled.
     """
@@ -71,6 +72,7 @@ class Bounds:
     listed: int = LISTED_IDENTIFIERS
     steps: int = 50
     moved: int = 50
+    portion: int = 250
     patience: int = 10
     lease_ms: int = 3_000
     settled_ms: int = 10_000
@@ -81,8 +83,8 @@ def source_of(command: str, bounds: Bounds) -> str:
     folder = files("resolvers") / "lua"
     parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
     flags = " flags=no-writes" if command in _READ_ONLY else ""
-    numbers = f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}, {bounds.moved}"
-    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED = {numbers}\n" + "\n".join(parts)
+    numbers = f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}, {bounds.moved}, {bounds.portion}"
+    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION = {numbers}\n" + "\n".join(parts)
 
 
 class Scripts:

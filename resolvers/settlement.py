@@ -44,11 +44,15 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class Divide:
-    """The part of a root becomes several, each given by its members, the founder's the last; who is off is left without a part."""
+    """The part of a root becomes several, each given by its members, the founder's the last; who is off is left without a part.
+
+    `order` are all of them as the members were given.
+    """
 
     root: int
     pieces: tuple[tuple[int, ...], ...]
     off: tuple[int, ...]
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def _divisions(members: Iterable[Member], target: dict[int, int]) -> Iterator[Di
             if not one.off:
                 pieces[target[one.number]].append(one.number)
         if off or len(pieces) > 1 or any(one.stale for one in inside):
-            yield Divide(root, tuple(tuple(piece) for piece in pieces.values()), off)
+            yield Divide(root, tuple(tuple(piece) for piece in pieces.values()), off, tuple(one.number for one in inside))
 
 
 def _unions(

@@ -306,8 +306,11 @@ local function replied(l)
   local centre = l and centre_of(l)
   if not centre then return NOWHERE end
   local p = part(find(centre))
-  if has(p, HIDDEN) then raise(p, ISSUED) end
-  return node(p.founder).digest
+  local issued = issued_of(p)
+  if has(p, DIVIDING) and issued then return issued end
+  local founder = node(p.founder).digest
+  if has(p, DIVIDING) then mark_entity(founder, false) elseif has(p, HIDDEN) then raise(p, ISSUED) end
+  return founder
 end
 
 local founders = {}

@@ -6,7 +6,7 @@
 --          ARGV[4]  case        ARGV[5]  fence        ARGV[6]  epoch
 -- REPLY    {'OK', msgpack {{row, ...}, rest}} with a rest as in ARGV[2] | {'GONE'} somebody else settles the case, or who may connect has changed
 --          | {'LOST'}; a row is of 'roots' {root}, one may come twice; of 'nodes' {node, root, digest, type code,
---          1 if it is off, 1 if its part is stale, {digest that may not be with it, ...}, {digest to which it is linked, since when in ms, ...}, 1 if it founds its part}, of 'links' {link, first ms, {node, ...}}: those that are not off, the centre first, and two at least
+--          1 if it is off, 1 if its part is stale or was left in division, {digest that may not be with it, ...}, {digest to which it is linked, since when in ms, ...}, 1 if it founds its part}, of 'links' {link, first ms, {node, ...}}: those that are not off, the centre first, and two at least
 --
 -- Cost     O(rows). Writes nothing. A link is given once, with its centre.
 
@@ -30,7 +30,7 @@ local function read_nodes(root_id, at)
     local p, enemies, linked = part(root), {}, {}
     if has(n, FORBIDS) then enemies = redis.call('SMEMBERS', BASE .. ':f:' .. n.digest) end
     if has(n, LINKED) then linked = redis.call('HGETALL', BASE .. ':j:' .. n.digest) end
-    rows[#rows + 1] = { n.id, root_id, n.digest, n.code, off(n) and 1 or 0, has(p, STALE) and 1 or 0, enemies, linked, n.id == p.founder and 1 or 0 }
+    rows[#rows + 1] = { n.id, root_id, n.digest, n.code, off(n) and 1 or 0, has(p, STALE + DIVIDING) and 1 or 0, enemies, linked, n.id == p.founder and 1 or 0 }
     n = node(n.next)
   until n.id == root_id
 end

@@ -37,21 +37,25 @@ local function note(digest, sign, other, link_id)
   table.insert(notes[key], sign .. other .. struct.pack('>I5', link_id))
 end
 
--- The founder's digest under which a link's memberships are told, and of which generation; '' where they are nobody's, or not told yet.
+-- The founder's digest under which a link's memberships are told, and of which generation; '' where they are nobody's, or not told yet;
+-- nil while that is being divided.
 local function told_under(id)
   local n = centre_of(link(id))
   if not n or has(n, DETACHED) then return '', 0 end
   local p = part(find(n))
+  if has(p, DIVIDING) then return nil end
   if has(p, HIDDEN) then return '', 0 end
   return node(p.founder).digest, p.gen
 end
 
 -- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere. Whatever takes evidence from an
--- entity divides it (settle.lua), and then this is done for all that it has left: the first of a new generation begins the fold anew.
+-- entity divides it (settle.lua), and then this is done for all that it has left: the first of a new generation begins the fold anew. While that is
+-- under way, memberships stay as they were told.
 local function retell_membership(b)
   local a, k = struct.unpack('>I5I5', b.name)
   local p, gen = told_under(a)
   local g, other = told_under(k)
+  if not p or not g then return end
   gen = math.max(gen, other)
   if not b.latest or link(a).dead or link(k).dead or p == '' or g == '' then p, g, gen = '', '', 0 end -- an erasure took one of the links, or it is nobody's
   local moves = b.told_p ~= p or b.told_g ~= g
@@ -88,7 +92,7 @@ local function retell_identifier(n)
     return
   end
   local p = part(find(n))
-  if not has(p, HIDDEN) and n.told ~= p.founder then mark_identifier(n) end
+  if not has(p, UNTOLD) and n.told ~= p.founder then mark_identifier(n) end
 end
 
 -- Visit memberships of a link from a place on, `most` at most; gives how many, and whether these were the last. A place is
@@ -191,13 +195,6 @@ local function consider(p, n)
   trim(p)
 end
 
-local function join_traits(into, from)
-  for name, fact in pairs(from) do
-    local had = into[name]
-    if not had or fact_less(had, fact) then into[name] = fact end
-  end
-end
-
 -- Unite the components of two roots by size; gives the root that remains. The circles are joined at the roots, so
 -- what was one circle stays one contiguous run of the new one, which a sweep in progress relies on.
 local function unite(a, b)
@@ -221,7 +218,10 @@ local function unite(a, b)
   end
   local from = traits_of(q)
   if next(from) then
-    join_traits(traits_of(p), from)
+    local into = traits_of(p)
+    for name, fact in pairs(from) do
+      if not into[name] or fact_less(into[name], fact) then into[name] = fact end
+    end
     p.traits_dirty = true
   end
   p.flags = bit.bor(bit.band(p.flags, q.flags, HIDDEN), bit.band(bit.bor(p.flags, q.flags), STALE + TOUCHED + LESSENED + SHOWN))
@@ -236,6 +236,13 @@ local function alone(n)
     case = 0, flags = (has(n, FORBIDS) and TOUCHED or 0) + (has(n, SHOWS) and SHOWN or 0), gen = 0, counts = { [n.code] = 1 }, list = struct.pack('>I5', n.id), issued = false,
     traits = {}, traits_raw = '', fresh = true, dirty = true,
   }
+end
+
+-- The digest of the id under which the identifiers of a part were told, or given out; false where there is none. `cuts` has it of those in division.
+local function issued_of(p)
+  if not has(p, DIVIDING) then return p.issued end
+  local issued = redis.call('HGET', BASE .. ':cuts', p.root)
+  return issued and issued ~= '' and issued
 end
 
 local function snapshot(root) -- of a part that is about to change; its circle is a run of the one that it joins
@@ -262,6 +269,7 @@ do
 
   -- Mark what follows from parts having become one, `p`, or from its founder having changed. `before` are the parts as they were.
   announce = function(p, before, link_id, changed)
+    if has(p, DIVIDING) then return end
     local founder = node(p.founder).digest
     local told
     if has(p, HIDDEN) then p.issued = false end
@@ -292,7 +300,7 @@ local function fold_trait(p, name, fact) -- into the traits of a part
   local all = traits_of(p)
   local was = all[name]
   if was and not fact_less(was, fact) then return end
-  if (not was or was[4] ~= fact[4]) and not has(p, HIDDEN) then mark_entity(p.issued, p) end
+  if (not was or was[4] ~= fact[4]) and not has(p, UNTOLD) then mark_entity(p.issued, p) end
   all[name], p.traits_dirty = fact, true
 end
 
@@ -308,7 +316,7 @@ local function show(l)
   if not n or has(n, DETACHED) then return end
   local p = part(find(n))
   raise(p, SHOWN)
-  if not has(p, HIDDEN) then mark_entity(p.issued, p) end
+  if not has(p, UNTOLD) then mark_entity(p.issued, p) end
 end
 
 -- Enter a membership in the lists of its links.

@@ -4,5 +4,5 @@
 local function mark_living(digest)
   local n = node_of(digest)
   local p = n and not has(n, DETACHED) and part(find(n))
-  if p and p.founder == n.id and not has(p, HIDDEN) then mark_entity(digest, p) end
+  if p and p.founder == n.id and not has(p, UNTOLD) then mark_entity(digest, p) end
 end

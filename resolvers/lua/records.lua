@@ -55,9 +55,10 @@ end
 -- LINKED: a correction links it with another. ERASED: an erasure covers it, or left no link of it; it is off. REFRESH: an erasure took a link of it,
 -- so what is folded from its links is made anew (walk.lua). REBORN: it was erased, and seen later: its digest is of a later generation.
 -- HOLDS: a link that it is on has memberships. SHOWS: one has observations of states, as may one of a part that SHOWN. Flags of parts: HIDDEN: came while its case was open, and was never told; ISSUED: its id was, nevertheless, in a reply.
--- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS. LESSENED: what an erasure took away is still in its folds.
+-- STALE: the folds must be made anew. TOUCHED: a node of it FORBIDS. LESSENED: what an erasure took away is still in its folds. 64: dividing.lua.
+-- DIVIDING: what is left of a part that is divided in portions, or a piece of it that grows; nothing is told of it meanwhile.
 local BLOCKED, HUB, DETACHED, FORBIDS, FOUNDED, LINKED, ERASED, REFRESH, REBORN, HOLDS, SHOWS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024
-local HIDDEN, ISSUED, STALE, TOUCHED, LESSENED, SHOWN = 1, 2, 4, 8, 16, 32
+local HIDDEN, ISSUED, STALE, TOUCHED, LESSENED, SHOWN, DIVIDING, UNTOLD = 1, 2, 4, 8, 16, 32, 128, 129 -- UNTOLD: HIDDEN or DIVIDING
 
 local function has(x, flag) return bit.band(x.flags, flag) ~= 0 end
 local function raise(x, flag) if not has(x, flag) then x.flags, x.dirty = bit.bor(x.flags, flag), true end end
@@ -171,7 +172,7 @@ local function part(root)
     root = root.id, raw = raw, founder = founder, first = first, last = last, count = all, horizon = horizon, horizon_digest = horizon_digest,
     case = case, flags = flags, gen = gen, counts = counts, list = string.sub(raw, at), issued = false, traits = false, traits_raw = false, dirty = false,
   }
-  if flags % 4 ~= HIDDEN then p.issued = node(founder).digest end
+  if flags % 4 ~= HIDDEN and flags < DIVIDING then p.issued = node(founder).digest end
   parts[root.id] = p
   return p
 end

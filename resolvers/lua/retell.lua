@@ -74,7 +74,7 @@ end
 
 local function same_entity(n, p, row)
   local first, last, times = unpack(row[9])
-  if not times or has(p, SHOWN) or p.founder ~= n.id or p.first ~= first or p.last ~= last or p.count ~= #row[4] then return false end
+  if not times or has(p, SHOWN + DIVIDING) or p.founder ~= n.id or p.first ~= first or p.last ~= last or p.count ~= #row[4] then return false end
   for i, digest in ipairs(row[4]) do
     local one = node_of(since_erased(digest))
     if not one or has(one, DETACHED) or find(one).id ~= p.root or one.first ~= times[2 * i - 1] or one.last ~= times[2 * i] then return false end
@@ -123,6 +123,8 @@ local function retell_entity(key, row)
   if survivor then redis.call('HSET', where, field, struct.pack('>I5', survivor.id)) else redis.call('HDEL', where, field) end
   if status == 'active' then
     if same_entity(n, p, row) then keep_as_told(key) else mark(key, cmsgpack.pack({ listed(row[4]), row[5] })) end
+  elseif has(p, DIVIDING) then
+    mark(key, '')
   elseif founder ~= row[2] and founder == row[9][1] then
     keep_as_told(key)
   elseif founder == row[2] or is_dirty(key) or (status == 'merged' and founder ~= row[6]) or status == 'split' or status == 'erased' then

@@ -1,26 +1,35 @@
 -- One step of settling a case: what its evidence makes of its parts is written back, in steps each of which leaves whole parts.
 --
 -- KEYS[1]  the space's base key
--- ARGV[1]  'hold' | 'divide' | 'unite' | 'reveal' | 'refuse' | 'release' | 'end'        ARGV[2]  case        ARGV[3]  fence        ARGV[4]  epoch
+-- ARGV[1]  'hold' | 'divide' | 'flatten' | 'cut' | 'fold' | 'finish' | 'let_go' | 'unite' | 'reveal' | 'refuse' | 'release' | 'end'
+-- ARGV[2]  case        ARGV[3]  fence        ARGV[4]  epoch
 -- ARGV[5]  how long the case is leased on, ms        ARGV[6]  msgpack:
 --          of 'divide'  {node, {{node, ...}, ...}, {node, ...}}: all nodes of its part, as the parts to be made of it, and those that are off
+--          of 'flatten' {root, node of its circle to go on with or 0}
+--          of 'cut'     {root, {{node, first node of the piece that it goes to}, ...}}: nodes as they follow the root, the root last
+--          of 'fold'    {{root of a piece, ...}, node of the first to go on with or 0, its link to go on with}
+--          of 'finish'  {{root of a piece, 1 if its id is noted as split off | 0}, ...}
+--          of 'let_go'  {root of the piece of those that are off}
 --          of 'unite'   {{node, node, link that joins them}, ...}
 --          of 'reveal'  {node, ...}: what is untold of their parts is told from now on
 --          of 'refuse'  {{stronger node, weaker node, link, 'l' limit | 's' size | 'f' forbidden}, ...}: edges to be reported, unless they were
 --          of 'release' {seq, case or 0 for none or -1 for a new one, {node, ...}, 1 if these are all}: their parts leave the case, unless there is evidence
 --                       after seq; until all have, the other case counts as part of this one
 --          of 'end'     {seq}: up to which evidence this settled the case
--- REPLY    {'OK', case to which was released} | {'GONE'} somebody else settles it, or who may connect has changed, and then it is due again | {'LATER'} there is
+-- REPLY    {'OK', case to which was released} | of 'flatten' {'OK', node to go on with or 0} | of 'cut' {'OK', how many it took} | of 'fold' {'OK', how many
+--          pieces it went through, node, link to go on with} | of 'let_go' {'OK', 1 if there are more | 0} | {'REMAINS'} the part is too large to be divided in one
+--          call | {'GONE'} somebody else settles it, or who may connect has changed, and then it is due again | {'LATER'} there is
 --          evidence after seq | {'LOST'}
 --
--- Cost     of 'divide' O(nodes and links of the part, but for the links of those that are off, which are walked over); of the others O(nodes named). Memberships, and what follows of large parts, are swept
+-- Cost     of 'divide' and the portions of a division at most PORTION nodes and links, and once the list of a part; of the others O(nodes named). Memberships, and
+--          what follows of large parts, are swept; the links of those that are off are walked over
 -- Keeps    Parts are only ever divided into pieces that the evidence keeps apart, and then united: no step joins what must not be joined.
 
 if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
 buckets, shards = tonumber(buckets), tonumber(shards)
 
-local number_of, named = tonumber(ARGV[2]), cmsgpack.unpack(ARGV[6])
+local named = cmsgpack.unpack(ARGV[6])
 local key = BASE .. ':case:' .. ARGV[2]
 local seq, fence, epoch = unpack(redis.call('HMGET', key, 'seq', 'fence', 'epoch'))
 if fence == ARGV[3] and epoch ~= ARGV[4] then -- what was read of it says nothing any more: it is due after some time, as ever
@@ -30,136 +39,8 @@ if fence == ARGV[3] and epoch ~= ARGV[4] then -- what was read of it says nothin
   redis.call('ZADD', DUE, now + pause_of(took, parts_in(case_of(tonumber(ARGV[2])))), ARGV[2])
 end
 if fence ~= ARGV[3] or epoch ~= ARGV[4] then return { 'GONE' } end
-local joined, left, cancelled = {}, {}, {} -- roots, root -> case under whose number it was listed, names of sweeps
 
 read_unread()
-
-local function is_here(p) return p.case ~= 0 and case_of(p.case).id == number_of end
-
--- The sweeps of a part that is divided end: all of it is told anew. Each is named after a node that is a root, or was.
-local function cancel_sweeps(all)
-  for first = 1, #all, MOST_AT_ONCE do
-    local names = {}
-    for i = first, math.min(#all, first + MOST_AT_ONCE - 1) do names[#names + 1] = struct.pack('>I5B', all[i].id, 0) end
-    for i, found in ipairs(redis.call('HMGET', BASE .. ':sweeps', unpack(names))) do
-      if found then cancelled[#cancelled + 1] = names[i] end
-    end
-  end
-end
-
--- Give the traits of the links that these nodes are on to the parts to which the links belong now.
-local function fold_links(list)
-  local done = {}
-  for _, n in ipairs(list) do
-    local at = n.head
-    while at ~= 0 do
-      local l = link(at)
-      if not done[at] then
-        done[at] = true
-        local centre = centre_of(l)
-        if centre then
-          local p = part(find(centre))
-          for name, fact in pairs(l.traits) do fold_trait(p, name, fact) end
-        end
-      end
-      at = next_of(l, n)
-    end
-  end
-end
-
-local function block_of(list, flags, gen) -- of nodes that are alone; what `unite` would come to, in one go
-  local root = list[1]
-  local p, listed, oldest = parts[root.id], {}, root
-  for i, n in ipairs(list) do
-    local q = parts[n.id]
-    n.parent, n.next = root.id, list[i % #list + 1].id
-    if older(n, oldest) then oldest = n end
-    flags = bit.bor(flags, q.flags)
-    p.first, p.last = math.min(p.first, n.first), math.max(p.last, n.last)
-    if i > 1 then
-      p.counts[n.code] = (p.counts[n.code] or 0) + 1
-      q.gone = true
-    end
-    listed[i] = struct.pack('>I5', n.id)
-  end
-  p.founder, p.count, p.list, p.flags, p.case, p.gen, p.fresh = oldest.id, #list, table.concat(listed), flags, number_of, gen, nil
-  trim(p)
-  return p
-end
-
-local MOST_TOLD = 100 -- of what came of one id
-
-local function divide(member, blocks, offs)
-  local root = node(member)
-  if not root or has(root, DETACHED) then return false end
-  root = find(root)
-  local root_id = root.id
-  local old, all = part(root), {}
-  if not is_here(old) then return false end
-  for i, ids in ipairs(blocks) do
-    for j, id in ipairs(ids) do
-      ids[j] = node(id)
-      all[#all + 1] = ids[j]
-    end
-  end
-  for i, id in ipairs(offs) do
-    offs[i] = node(id)
-    all[#all + 1] = offs[i]
-  end
-  if #all ~= old.count then return false end
-  for _, n in ipairs(all) do
-    if find(n).id ~= root_id then return false end
-  end
-  cancel_sweeps(all)
-  traits_of(old)
-  local hidden, issued = has(old, HIDDEN), old.issued
-  if issued then mark_entity(issued, not hidden and old) end
-  for _, n in ipairs(all) do
-    n.parent, n.next, n.dirty, parts[n.id] = n.id, n.id, true, alone(n)
-  end
-  parts[root_id].raw, parts[root_id].traits_raw = old.raw, old.traits_raw
-  parts[root_id].traits_dirty = old.traits_raw ~= ''
-  left[root_id] = old.case
-  local lessened = has(old, LESSENED)
-  for _, n in ipairs(offs) do lessened = lessened or has(n, ERASED) end
-  if lessened and issued and not hidden then note(issued, 'x', all[1].digest, 0) end
-  for _, n in ipairs(offs) do
-    raise(n, DETACHED)
-    if n.id == root_id then parts[n.id].gone = true else parts[n.id] = nil end
-  end
-  local gen = number('divisions')
-  for i, list in ipairs(blocks) do
-    local p = block_of(list, hidden and HIDDEN or 0, gen)
-    local founder = node(p.founder)
-    joined[p.root] = true
-    if founder.digest == issued then
-      p.issued = issued
-      if hidden then raise(p, ISSUED) end
-    elseif not hidden then
-      p.issued = founder.digest
-      mark_entity(p.issued, false)
-      if i <= MOST_TOLD then note(issued, '/', p.issued, founder.flink) end
-    end
-  end
-  local inside = {}
-  for _, n in ipairs(all) do
-    if has(n, DETACHED) then walks[n.id] = true else inside[#inside + 1] = n end
-  end
-  fold_links(inside)
-  for _, n in ipairs(all) do
-    retell_identifier(n)
-    if has(n, FOUNDED) then mark_entity(n.digest, false) end -- an id that ended may lead over one that is elsewhere now
-  end
-  local most = MEMBERSHIP_COST * INLINE
-  for _, list in ipairs(hidden and {} or blocks) do
-    if #list > INLINE then
-      sweep_all(list[1].next, list[1].id)
-    else
-      for _, n in ipairs(list) do most = retell_held(n, most) end
-    end
-  end
-  return true
-end
 
 local function unite_all(pairs_of)
   for _, one in ipairs(pairs_of) do
@@ -198,8 +79,13 @@ local function refuse(stronger, weaker, link_id, guard)
 end
 
 local ok, target, is_new, is_last = true, 0, false, true -- target: the case to which parts are released
+local too_large, place = false, nil
 if ARGV[1] == 'divide' then
-  ok = divide(unpack(named))
+  ok, too_large = divide(unpack(named))
+  if too_large then return { 'REMAINS' } end
+elseif portions[ARGV[1]] then
+  place = { portions[ARGV[1]](unpack(named)) }
+  ok = place[1]
 elseif ARGV[1] == 'unite' then
   ok = unite_all(named)
 elseif ARGV[1] == 'reveal' then
@@ -240,6 +126,7 @@ for _, name in ipairs(cancelled) do -- before others of the same names are writt
 end
 flush()
 write_walks()
+write_cuts()
 for _, one in ipairs(reported) do redis.call('HSET', one[1], one[2], '') end
 for root, listed in pairs(left) do
   redis.call('SREM', BASE .. ':case:' .. listed .. ':roots', root)
@@ -272,4 +159,4 @@ else
     redis.call('ZREM', DUE, ARGV[2])
   end
 end
-return { 'OK', target }
+return { 'OK', unpack(place or { target }) }

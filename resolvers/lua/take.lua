@@ -13,7 +13,7 @@
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
 --
 -- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
--- Keeps    A key is dirty, in flight, or told; never nowhere. What is hidden while its case is open stays dirty until that is settled.
+-- Keeps    A key is dirty, in flight, or told; never nowhere. What is hidden while its case is open, or being divided, stays dirty until that is settled.
 
 if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
@@ -143,7 +143,7 @@ local function is_hidden(key)
   local kind, digest = string.sub(key, 1, 1), string.sub(key, 2)
   local n
   if kind == 'e' then n = node_of(digest) elseif kind == 'i' then n = told_of(digest) end
-  return n and not has(n, DETACHED) and has(part(find(n)), HIDDEN)
+  return n and not has(n, DETACHED) and has(part(find(n)), UNTOLD)
 end
 
 local function take_key(key, told)
@@ -169,7 +169,7 @@ local function mark_lapsed()
   for _, digest in ipairs(due) do
     local key, n = 'e' .. digest, node_of(digest)
     local p = n and not has(n, DETACHED) and part(find(n))
-    if p and p.founder == n.id and not has(p, HIDDEN) and redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 0 then
+    if p and p.founder == n.id and not has(p, UNTOLD) and redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 0 then
       traits_of(p)
       redis.call('HSET', BASE .. ':dirty:' .. shard, key, cmsgpack.pack({ p.raw, p.traits_raw }))
       redis.call('RPUSH', BASE .. ':queue:' .. shard, key)

@@ -17,7 +17,7 @@ local function tell_node(n)
   local p = not has(n, DETACHED) and part(find(n))
   if p and has(p, HIDDEN) then return end
   if p then mark_identifier(n) end
-  if has(n, FOUNDED) or (p and p.founder == n.id) then mark_entity(n.digest, false) end
+  if has(n, FOUNDED) or (p and p.founder == n.id and not has(p, DIVIDING)) then mark_entity(n.digest, false) end
   if n.told ~= 0 then n.told, n.dirty = 0, true end
   forgotten[#forgotten + 1] = n.id
 end

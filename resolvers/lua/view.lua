@@ -24,7 +24,12 @@ local function successors_of(n)
     visits = visits + 1
     local l = link(at)
     local centre = centre_of(l)
-    local founder = centre and node(part(find(centre)).founder)
+    local p = centre and part(find(centre))
+    local founder = p and node(p.founder)
+    if p and has(p, DIVIDING) then -- who founds it is not known yet
+      local issued = issued_of(p)
+      founder = issued and node_of(issued)
+    end
     if founder and not named[founder.id] then
       named[founder.id] = true
       found[#found + 1] = { founder.digest, code_name(founder.code) }

@@ -64,7 +64,7 @@ def _cases(sides: Sides, roots: dict[int, int]) -> Iterator[Difference]:
             yield Difference(
                 "redis.case", sides.name(root), f"it is in case {part.case if part else 0}, and listed in {listed.get(root, 0)}"
             )
-        if part and part.flags & 23:
+        if part and part.flags & 151:
             yield Difference("redis.part.unsettled", sides.name(root), f"it has flags {part.flags}, though no case is due")
     for link in dump.links.values():
         if link.dead:

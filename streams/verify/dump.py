@@ -203,7 +203,7 @@ def _number(packed: bytes) -> int:
 
 _COUNTED = (
     *("dirty", "queue", "note", "inflight", "due", "rereads", "Hn"),
-    *("sweepq", "sweeps", "walkq", "walks", "freshq", "fresh", "carryq", "carries"),
+    *("sweepq", "sweeps", "walkq", "walks", "freshq", "fresh", "carryq", "carries", "cuts"),
 )
 
 _READERS: dict[str, Reader] = {

@@ -60,11 +60,11 @@ class Mortal(RedisResolver):
 Workers = Callable[[], Mortal]
 
 
-@pytest.fixture
-async def worker(redis_url: str) -> AsyncIterator[Workers]:
+@pytest.fixture(params=[250, 3], ids=lambda portion: f"portions of {portion}")
+async def worker(redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Workers]:
     """Give workers of one space. Cases are settled in steps of two parts, and forgotten by the dead at once."""
     made: list[Mortal] = []
-    space, bounds = f"cut-{uuid4().hex}", Bounds(inline=2, steps=2, moved=3, patience=0, lease_ms=1)
+    space, bounds = f"cut-{uuid4().hex}", Bounds(inline=2, steps=2, moved=3, portion=request.param, patience=0, lease_ms=1)
 
     def make() -> Mortal:
         made.append(Mortal(redis_url, RULES, space, 2, 16, bounds))

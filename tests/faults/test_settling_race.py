@@ -115,7 +115,8 @@ def seed() -> int:
 async def test_four_workers_race_over_one_conflicted_component(redis_url: str, seed: int) -> None:
     chance = random.Random(seed)
     evidence = [operation(chance, number) for number in range(OPERATIONS)]
-    bounds = Bounds(inline=4, listed=LISTED, steps=chance.choice([1, 50]), moved=chance.choice([1, 50]), patience=1, lease_ms=15)
+    steps, moved, portion = chance.choice([1, 50]), chance.choice([1, 50]), chance.choice([2, 8, 250])
+    bounds = Bounds(inline=4, listed=LISTED, steps=steps, moved=moved, portion=portion, patience=1, lease_ms=15)
     space, topics = f"race-{uuid4().hex}", Topics()
     workers = [RedisResolver(redis_url, RULES, space, SHARDS, 64, bounds) for _ in range(WORKERS)]
     try:

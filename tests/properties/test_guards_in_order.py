@@ -198,6 +198,7 @@ bounds = st.builds(
     listed=st.sampled_from([1, 3, 1_000]),
     steps=st.sampled_from([1, 2, 50]),
     moved=st.sampled_from([0, 1, 50]),
+    portion=st.sampled_from([1, 2, 250]),
     patience=st.just(0),
 )
 
