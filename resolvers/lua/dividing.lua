@@ -31,7 +31,7 @@ do
   local function few_links(list) -- whether the links that these nodes are on are not too many for one call
     local most = PORTION
     for _, n in ipairs(list) do
-      local at = n.head
+      local at = off(n) and 0 or n.head -- those of who is off are walked over
       while at ~= 0 do
         local l = link(at)
         most = most - weight(l)
