@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-stack demo test lint types bench chaos docs-check up down clean
+.PHONY: help install install-stack demo test test-deploy lint types bench chaos docs-check up down clean
 
 BIN := .venv/bin
 STARTED := $(shell date +%s)
@@ -28,6 +28,10 @@ demo: install-stack ## run the pipeline on sample records and show who came out 
 
 test: install-stack ## run all tests on a local stack of their own
 	@scripts/timed "make test" $(STARTED) $(BIN)/python -m pytest $(ARGS)
+
+test-deploy: install-stack ## run the tests with servers as in production: TLS, SASL, ACLs, Prometheus
+	@scripts/install-prometheus
+	@scripts/timed "make test-deploy" $(STARTED) $(BIN)/python -m pytest -m deploy tests/deploy $(ARGS)
 
 lint: install ## check style with ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
