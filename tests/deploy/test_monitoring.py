@@ -31,6 +31,39 @@ pytestmark = [pytest.mark.deploy, pytest.mark.timeout(180)]
 
 SCRAPE_SECONDS = 1
 RATE = "20s"
+EXPECTED = {
+    "sum(nexus_records_read_total)": 204,
+    "sum(nexus_records_rejected_total)": 4,
+    "sum(nexus_events_written_total)": 200,
+    "sum(nexus_events_resolved_total)": 200,
+    "sum(nexus_commands_rejected_total)": 4,
+    'nexus_dead_letters_total{source="crm", reason="malformed"}': 4,
+    "sum(nexus_dead_letters_total)": 8,
+    "sum(nexus_entities_created_total)": 40,
+    "sum(nexus_batch_records_sum)": 408,
+    'sum(nexus_position{stage="resolve"})': 200,
+    "sum(nexus_lag_records)": 0,
+    "max(nexus_behind_seconds)": 0,
+    "max(nexus_largest_entity_identifiers)": 1,
+    "sum(nexus_recoveries_total)": 0,
+}
+"""What four rounds of fifty records, a broken one and a broken command come to; the numbers of a query."""
+
+HAPPENED = (
+    "nexus_rounds_told_total",
+    "nexus_records_told_total",
+    'nexus_rebalances_total{stage="adapt"}',
+    'nexus_rebalances_total{stage="publish"}',
+    'nexus_stage_seconds_count{stage="publish"}',
+    'nexus_stage_seconds_count{stage="commands"}',
+    'nexus_script_seconds_count{script="apply"}',
+    'nexus_script_seconds_count{script="take"}',
+    'nexus_record_age_seconds_sum{stage="resolve"}',
+    "nexus_round_records_sum",
+    "nexus_redis_used_memory_bytes",
+    'nexus_partitions_held{stage="publish"}',
+)
+"""What has some number above 0 by then."""
 
 
 def program(name: str) -> str:
@@ -69,6 +102,11 @@ class Prometheus:
         """Give what a query gives now."""
         found: list[Any] = self.ask("query", query=text)["result"]
         return found
+
+    def number(self, text: str) -> float:
+        """Give the one number that a query gives."""
+        (sample,) = self.values(text)
+        return float(sample["value"][1])
 
     async def ready(self) -> bool:
         """Whether it answers."""
@@ -149,7 +187,9 @@ async def test_every_query_has_an_answer_and_only_the_alert_that_is_due_is_raise
         assert [
             side for side in sides if not await asyncio.to_thread(watching.values, at_once(side)) and not side.startswith("absent")
         ] == []
-        assert await asyncio.to_thread(watching.values, "sum(nexus_dead_letters_total)")
+        counted = {text: await asyncio.to_thread(watching.number, text) for text in EXPECTED}
+        assert counted == EXPECTED
+        assert [name for name in HAPPENED if not await asyncio.to_thread(watching.number, f"sum({name})") > 0] == []
 
         groups = (await asyncio.to_thread(watching.ask, "rules"))["groups"]
         evaluated = {rule["name"]: (rule["health"], rule.get("lastError")) for group in groups for rule in group["rules"]}
