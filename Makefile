@@ -29,7 +29,8 @@ demo: install-stack ## run the pipeline on sample records and show who came out 
 test: install-stack ## run all tests on a local stack of their own
 	@scripts/timed "make test" $(STARTED) $(BIN)/python -m pytest $(ARGS)
 
-test-deploy: install-stack ## run the tests with servers as in production: TLS, SASL, ACLs
+test-deploy: install-stack ## run the tests with servers as in production: TLS, SASL, ACLs, Prometheus
+	@scripts/install-prometheus
 	@scripts/timed "make test-deploy" $(STARTED) $(BIN)/python -m pytest -m deploy tests/deploy $(ARGS)
 
 lint: install ## check style with ruff

@@ -20,6 +20,8 @@ A message says what failed, which one, and what to do about it. Errors are alway
 
 from __future__ import annotations
 
+from enum import Enum
+
 
 class NexusError(Exception):
     """The root of every error raised on purpose."""
@@ -49,8 +51,36 @@ class Poison(NexusError):  # noqa: N818
     """One record is bad; trying again cannot help."""
 
 
+class Why(Enum):
+    """The class of the reason for which a record goes to the dead letters: a closed set, to be counted by, that quotes nothing."""
+
+    MALFORMED = "malformed"
+    """Its bytes are not what they should be: no JSON, no object, no event."""
+
+    TIME = "time"
+    """Its time can't be read, or lies outside the window."""
+
+    TOO_LARGE = "too_large"
+    """It has more of something than is read."""
+
+    INVALID = "invalid"
+    """It says something else that makes no event or command."""
+
+    FAILURE = "failure"
+    """Code failed on it for a reason that nobody foresaw."""
+
+
 class Rejected(Poison):
-    """A source record gives no event; `str(error)` is a reason that a person can act on."""
+    """A source record gives no event; `str(error)` is a reason that a person can act on, and may quote the record: it is never logged."""
+
+    def __init__(self, reason: str, why: Why = Why.INVALID) -> None:
+        super().__init__(reason)
+        self.why = why
+
+
+def why(error: Exception) -> Why:
+    """Give the class of an error's reason."""
+    return error.why if isinstance(error, Rejected) else Why.FAILURE
 
 
 class PositionGap(NexusError):  # noqa: N818

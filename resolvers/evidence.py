@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from resolvers.errors import Rejected
+from resolvers.errors import Rejected, Why
 from resolvers.expressions import MOST_CHARACTERS
 from resolvers.instant import read_instant
 from resolvers.rules import Rules
@@ -76,7 +76,7 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
     try:
         occurred_at = read_instant(event.occurred_at)
     except ValueError as error:
-        raise Rejected(f"occurred_at {event.occurred_at!r} is not an RFC 3339 time: {error}") from error
+        raise Rejected(f"occurred_at {event.occurred_at!r} is not an RFC 3339 time: {error}", Why.TIME) from error
     said = rules.states.of_event(event)
     sightings: list[Sighting] = []
     places: dict[int, int] = {}
@@ -97,7 +97,7 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
 def canonical_json(value: object) -> bytes:
     """Write a trait's value so that equal values are equal bytes: keys sorted, no spaces. Raises Rejected."""
     if isinstance(value, dict | list) and _deeper(value, MOST_LEVELS):
-        raise Rejected(f"a trait's value is nested deeper than {MOST_LEVELS} levels")
+        raise Rejected(f"a trait's value is nested deeper than {MOST_LEVELS} levels", Why.TOO_LARGE)
     try:
         return _canonical(value)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
@@ -112,15 +112,15 @@ def check_bounds(index: int, participant: ParticipantLike) -> None:
         ("states", len(participant.states), MOST_TRAITS),
     ):
         if count > most:
-            raise Rejected(f"participant {index} has {count:,} {what}, at most {most:,} are read")
+            raise Rejected(f"participant {index} has {count:,} {what}, at most {most:,} are read", Why.TOO_LARGE)
     if any(OF_VALUE in name for name in participant.traits):
         raise Rejected(f"participant {index} has a trait with a NUL in its name")
     if any(len(value) > MOST_CHARACTERS for value in participant.states.values()):
-        raise Rejected(f"participant {index} has a state with a value of more than {MOST_CHARACTERS:,} characters")
+        raise Rejected(f"participant {index} has a state with a value of more than {MOST_CHARACTERS:,} characters", Why.TOO_LARGE)
     for name in (*participant.traits, *participant.states):
         if len(name) > MOST_NAME_CHARACTERS:
             text = f"has a trait or state with a name of {len(name):,} characters, at most {MOST_NAME_CHARACTERS:,} are read"
-            raise Rejected(f"participant {index} {text}: {name[:40]!r}...")
+            raise Rejected(f"participant {index} {text}: {name[:40]!r}...", Why.TOO_LARGE)
 
 
 def _deeper(value: object, levels: int) -> bool:
@@ -159,5 +159,5 @@ def _traits(rules: Rules, participant: ParticipantLike, source: str, occurred_at
                 key = name + written.decode() if name.endswith(OF_VALUE) else name
                 found[key] = (key, written, rule.order(occurred_at, source, written))
     if len(found) > MOST_TRAITS:
-        raise Rejected(f"a participant has {len(found):,} values of traits, at most {MOST_TRAITS:,} are read")
+        raise Rejected(f"a participant has {len(found):,} values of traits, at most {MOST_TRAITS:,} are read", Why.TOO_LARGE)
     return tuple(found.values())

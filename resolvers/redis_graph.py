@@ -39,7 +39,7 @@ from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
 from resolvers.redis_writing import correction_row, evidence_row, guard_rows
 from resolvers.rules import Rules
-from resolvers.scripts import Bounds, Reply, Scripts
+from resolvers.scripts import Bounds, Reply, Scripts, Timing
 from resolvers.sighting import Batch, Position, Sighting
 from resolvers.standing import Standing
 
@@ -79,13 +79,14 @@ class RedisResolver:
         buckets: int = 4096,
         bounds: Bounds | None = None,
         clock: Clock | None = at_the_end,
+        timing: Timing = lambda *_: None,
     ) -> None:
         """Keep the address; nothing is asked before `open`. `shards` and `buckets` are fixed when the space is born.
 
-        `clock` tells the present by which values of states lapse; None for Redis's own, which all workers share.
+        `clock` tells the present by which values of states lapse; None for Redis's own, which all workers share. `timing` is told of calls.
         """
         self._clock = clock
-        bounds = bounds or Bounds()
+        self._bounds = bounds = bounds or Bounds()
         self._url = url
         self._rules = rules
         self._base = f"nexus:{{{space}}}"
@@ -98,13 +99,12 @@ class RedisResolver:
             retry=Retry(NoBackoff(), 0),
             health_check_interval=30,
         )
-        self._scripts = Scripts(self._redis, self._base, bounds)
+        self._scripts = Scripts(self._redis, self._base, bounds, timing)
         self._rows = Rows(rules, bounds.listed)
         self._codes: dict[tuple[str, str], int] = {}
         self._guards = b""
         self._born = ""
         self._opening = asyncio.Lock()
-        self._bounds = bounds
 
     async def open(self) -> None:
         """Create the space, or check that it is the one that these rules make."""

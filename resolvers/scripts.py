@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from importlib.resources import files
+from time import perf_counter
 from typing import Any
 
 from redis.asyncio import Redis
@@ -34,6 +36,12 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "end_reading": ("records",),
     "tell_again": ("records", "graph"),
 }
+
+COMMANDS = tuple(_PRELUDES)
+"""The names of all scripts."""
+
+Timing = Callable[[str, float], None]
+"""Told of each call: the command, and the seconds until its answer, or until it failed."""
 
 _READ_ONLY = {"look", "backlog", "evidence", "around"}
 """Scripts that write nothing, and say so: Redis runs them when it is full, and on a replica."""
@@ -90,12 +98,17 @@ def source_of(command: str, bounds: Bounds) -> str:
 class Scripts:
     """Every command of the graph, registered once with one client."""
 
-    def __init__(self, redis: Redis, base: str, bounds: Bounds) -> None:
+    def __init__(self, redis: Redis, base: str, bounds: Bounds, timing: Timing = lambda *_: None) -> None:
         """Register the scripts; `base` is the space's base key, the only key that they are given."""
+        self._timing = timing
         self._base = base
         self._scripts = {command: redis.register_script(source_of(command, bounds)) for command in _PRELUDES}
 
     async def call(self, command: str, *arguments: bytes | str | int) -> tuple[Reply, list[Any]]:
         """Run a command; gives the word and the rest of its reply."""
-        reply = await self._scripts[command](keys=[self._base], args=list(arguments))
+        begun = perf_counter()
+        try:
+            reply = await self._scripts[command](keys=[self._base], args=list(arguments))
+        finally:
+            self._timing(command, perf_counter() - begun)
         return Reply(reply[0]), reply[1:]

@@ -13,13 +13,14 @@ from typing import Protocol
 import structlog
 from aiokafka.structs import ConsumerRecord
 
-from resolvers.errors import Rejected, SettingsError
+from resolvers.errors import Rejected, SettingsError, Why, why
 from streams.adapters import Adapter
 from streams.batch import Outcome, SourceBatch
 from streams.counters import Counters
 from streams.dead_letters import dead_letter
 from streams.events import Event, encode_event
 from streams.record import SourceRecord
+from streams.redaction import words
 from streams.sender import Outgoing, Sender, refusal, send_all
 
 log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class AdaptStage:
         except Rejected as error:
             return [self._dead_letter(source, record, error)]
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything, and the stage goes on
-            log.warning("an adapter failed", source=source.name, adapter=source.adapter_name, offset=record.offset, error=repr(error))
+            log.warning("an adapter failed", source=source.name, adapter=source.adapter_name, offset=record.offset, error=words(error))
             return [self._dead_letter(source, record, error, with_traceback=True)]
         self._counters.add("events_written", source.name, count=len(written))
         return written
@@ -123,11 +124,13 @@ class AdaptStage:
         if largest > self._largest_bytes:
             raise Rejected(
                 f"an event of this record has {largest:,} bytes, at most {self._largest_bytes:,} go into {self._events_topic}: "
-                "write less into it, or see topics.config and max.message.bytes"
+                "write less into it, or see topics.config and max.message.bytes",
+                Why.TOO_LARGE,
             )
 
     def _dead_letter(self, source: RawSource, record: ConsumerRecord, error: Exception, *, with_traceback: bool = False) -> Outgoing:
         self._counters.add("records_rejected", source.name)
+        self._counters.add("dead_letters", source.name, why(error).value)
         return dead_letter(
             self._dead_letters_topic,
             record,
@@ -143,7 +146,7 @@ class AdaptStage:
         if written.topic == self._dead_letters_topic:
             raise SettingsError(refusal([written]))
         reason = f"its event of {size} bytes is larger than {written.topic} takes: see max.message.bytes"
-        return self._dead_letter(source, record, Rejected(reason))
+        return self._dead_letter(source, record, Rejected(reason, Why.TOO_LARGE))
 
 
 def priorities_of(entities: Mapping[str, EntityLike]) -> Priorities:

@@ -1,7 +1,7 @@
-"""The admin server: a worker's health over HTTP, for probes and for people.
+"""The admin server: a worker's health and metrics over HTTP, for probes, for Prometheus and for people.
 
 Invariant: it only reads, and starts before anything that may have to wait, so that a worker that waits can say so.
-Neighbours: `health` gives the verdicts, `nexus health` and Kubernetes' probes ask.
+Neighbours: `health` gives the verdicts, `metrics` the numbers; `nexus health`, Kubernetes' probes and Prometheus ask.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 from mode import Service
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from resolvers.errors import SettingsError
 from streams.health import Health, Verdict
@@ -22,18 +23,19 @@ STOP_SECONDS = 1.0
 
 
 class AdminServer(Service):
-    """Serves `/livez` and `/readyz`: 200 or 503, and `{"ok", "missing", "notes"}`."""
+    """Serves `/livez` and `/readyz`: 200 or 503, and `{"ok", "missing", "notes"}`; and `/metrics`."""
 
     mundane_level = "debug"
 
-    def __init__(self, health: Health, host: str, port: int, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
-        """Port 0 takes any that is free."""
+    def __init__(self, health: Health, metrics: Callable[[], bytes], host: str, port: int, **kwargs: Any) -> None:  # noqa: ANN401 - mode's
+        """Port 0 takes any that is free. `metrics` writes them in Prometheus's text format."""
         super().__init__(**kwargs)
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
         self._application = web.Application()
-        self._application.add_routes([web.get("/livez", answering(health.live)), web.get("/readyz", answering(health.ready))])
+        routes = {"/livez": answering(health.live), "/readyz": answering(health.ready), "/metrics": writing(metrics)}
+        self._application.add_routes([web.get(path, answer) for path, answer in routes.items()])
 
     @property
     def port(self) -> int:
@@ -66,5 +68,14 @@ def answering(verdict: Callable[[], Verdict]) -> Callable[[web.Request], Awaitab
     async def answer(_: web.Request) -> web.Response:
         now = verdict()
         return web.Response(body=orjson.dumps(asdict(now)), status=200 if now.ok else UNAVAILABLE, content_type="application/json")
+
+    return answer
+
+
+def writing(metrics: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Make the handler that writes the metrics."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return answer

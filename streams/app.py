@@ -31,6 +31,10 @@ from streams.dead_letters import count_dead_letters, now_ms
 from streams.faust_options import NoWeb, faust_options
 from streams.health import Health
 from streams.lookout import KafkaAnswers, Lookout
+from streams.metrics.exposition import Exposition
+from streams.metrics.gauges import Gauges, closed_by
+from streams.metrics.redis_memory import RedisMemory
+from streams.metrics.stages import measured
 from streams.positions import AppliedPositions, CommittedPositions, Positions
 from streams.preflight import prepare
 from streams.publish import ShardPublisher, Telling
@@ -64,15 +68,18 @@ class NexusApp(faust.App):
     mundane_level = "debug"
     logger = get_logger("faust.nexus")
 
-    def __init__(self, settings: Settings, resolver: Resolver, drain: Deadline, **options: Any) -> None:  # noqa: ANN401 - Faust's
+    def __init__(self, settings: Settings, rules: Rules, resolver: Resolver, counters: Counters, drain: Deadline, **options: Any) -> None:  # noqa: ANN401
         self.nexus_settings = settings
         self.resolver = resolver
-        self.counters = Counters()
+        self.counters = counters
         self.drain = drain
         worker = settings.worker
         self.health = Health(time.monotonic, worker.stuck_seconds)
         self.kafka_answers = KafkaAnswers(settings)
-        self.admin = AdminServer(self.health, worker.admin_host, worker.admin_port) if worker.admin_port else None
+        self.redis_memory = RedisMemory(settings.redis.url)
+        self.gauges = Gauges(settings, rules.fingerprint, self.health, self.redis_memory, now_ms)
+        self.exposition = Exposition(counters, self.gauges.all(), closed_by(settings))
+        self.admin = AdminServer(self.health, self.exposition.text, worker.admin_host, worker.admin_port) if worker.admin_port else None
         super().__init__(kafka.group_id(settings, "worker"), **options)
 
     async def on_first_start(self) -> None:
@@ -137,13 +144,15 @@ class Wiring:
         self.at_once = min(self.settings.partitions, MOST_AT_ONCE)
         self.outside_seconds = max(self.redis_seconds, self.settings.kafka.connect_seconds)
         self.told = ToldTopics(self.settings, app.resolver, self.outside_seconds, app.health.stage("publish").progressed)
-        self.recovery = Recovery(app.resolver, partial(log_ends, self.settings), self.told, self.outside_seconds)
+        begun = partial(app.counters.add, "recoveries")
+        self.recovery = Recovery(app.resolver, partial(log_ends, self.settings), self.told, self.outside_seconds, begun)
 
     def agent(self, name: str, handler: Callable[[Any], Awaitable[Any]]) -> JobChannel:
         """Start an agent over a channel of its own; gives the channel."""
         watch = self.app.health.stage(name)
         channel = JobChannel(self.app, watch=watch)
-        function = update_wrapper(partial(handle, handler, watch=watch), handle)
+        measuring = measured(name, handler, self.app.counters, self.clock)
+        function = update_wrapper(partial(handle, measuring, watch=watch), handle)
         self.app.agent(channel, name=f"{self.app.conf.id}.{name}", concurrency=self.at_once)(function)
         return channel
 
@@ -159,8 +168,11 @@ class Wiring:
             batch_records=worker.batch_records,
             poll_ms=worker.poll_ms,
             patience_seconds=self.revoke_seconds,
+            rebalanced=partial(self.app.counters.add, "rebalances", name),
+            clock=self.clock,
         )
         self.app.health.holding(name, lambda: service.places)
+        self.app.gauges.reading(name, service.heads)
         self.app.service(service)  # type: ignore[arg-type]
         return service
 
@@ -175,11 +187,15 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
     Without a `resolver` the graph is in the Redis of the settings. Raises SettingsError.
     """
     rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
+    counters = Counters()
     if resolver is None:
-        resolver = RedisResolver(settings.redis.url, rules, settings.space, settings.partitions, settings.redis.buckets, clock=None)
-    app = NexusApp(settings, resolver, Deadline(settings.worker.drain_seconds), **faust_options(settings))
+        fixed = (settings.space, settings.partitions, settings.redis.buckets)
+        resolver = RedisResolver(settings.redis.url, rules, *fixed, clock=None, timing=partial(time_script, counters))
+    app = NexusApp(settings, rules, resolver, counters, Deadline(settings.worker.drain_seconds), **faust_options(settings))
     wiring = Wiring(app, rules, clock)
     add_counting(wiring)
+    if app.admin is not None:
+        app.service(app.redis_memory)  # type: ignore[arg-type]
     app.service(Writing(wiring.sender))  # type: ignore[arg-type]
     asks = {"asking for its brokers": app.kafka_answers, "asking for a position": partial(resolver.position, "events", 0)}
     app.service(Lookout(app.health, asks))  # type: ignore[arg-type]
@@ -190,20 +206,26 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
     return app
 
 
+def time_script(counters: Counters, command: str, seconds: float) -> None:
+    """Count what a call of a script took."""
+    counters.observe("script_seconds", command, value=seconds)
+
+
 def add_counting(wiring: Wiring) -> None:
     """Count dead letters as they arrive on their topic, and log what the worker has counted now and then."""
     app, arrived = wiring.app, Counters()
     topic = app.topic(
         wiring.dead_letters(), key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw", allow_empty=True
     )
-    function = update_wrapper(partial(count_dead_letters, arrived), count_dead_letters)
+    known = {*wiring.settings.sources, "events", "commands"}
+    function = update_wrapper(partial(count_dead_letters, arrived, known), count_dead_letters)
     app.agent(topic, name=f"{app.conf.id}.dead-letters")(function)
 
     @app.timer(SUMMARY_SECONDS)  # type: ignore[untyped-decorator]
     async def summary() -> None:
         log.info("counted since the start", **app.counters.snapshot())
         if reasons := arrived.reasons():
-            log.info("dead letters by reason", reasons=[(source, reason, count) for (source, reason), count in list(reasons.items())[:10]])
+            log.info("dead letters", arrived=[(source, kind, count) for (source, kind), count in list(reasons.items())[:10]])
 
 
 def add_adapt(wiring: Wiring) -> None:
@@ -307,6 +329,8 @@ def add_publish(wiring: Wiring) -> None:
         patience_seconds=wiring.outside_seconds,
         trouble=app.health,
         recovering=app.health.recovering,
+        waiting=app.gauges.backlog,
+        rebalanced=partial(app.counters.add, "rebalances", "publish"),
     )
     app.health.holding("publish", lambda: service.places)
     app.service(service)  # type: ignore[arg-type]

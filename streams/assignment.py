@@ -53,12 +53,17 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         tend: Callable[[Held], Awaitable[None]],
         spawn: Callable[[Awaitable[None]], asyncio.Future[None]],
         patience_seconds: float,
+        rebalanced: Callable[[], None] = lambda: None,
     ) -> None:
-        """`spawn` runs a task and makes its errors known; `patience_seconds` must be below the group's session timeout."""
+        """`spawn` runs a task and makes its errors known; `patience_seconds` must be below the group's session timeout.
+
+        `rebalanced` is told when partitions were handed out anew, be they the same or none.
+        """
         self._consumer = consumer
         self._tend = tend
         self._spawn = spawn
         self._patience_seconds = patience_seconds
+        self._rebalanced = rebalanced
         self._held: dict[TopicPartition, Held] = {}
         self._closed = False
 
@@ -73,6 +78,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Start a task per partition. Each is paused at 0 until its task seeks: there must be no moment without a position."""
+        self._rebalanced()
         for place in () if self._closed else sorted(assigned):
             self._consumer.pause(place)
             self._consumer.seek(place, 0)

@@ -12,7 +12,7 @@ import msgspec
 
 from resolvers.correction import Correction, Kind
 from resolvers.erasure import Erasure
-from resolvers.errors import Rejected
+from resolvers.errors import Rejected, Why
 from resolvers.identifier import DIGEST_BYTES, Identifier
 from resolvers.instant import read_instant, write_instant
 from resolvers.rules import Rules
@@ -82,11 +82,12 @@ def read_command(rules: Rules, value: bytes | None, written_ms: int) -> Correcti
 def decode_command(value: bytes | None) -> Command:
     """Read a record's form. Raises Rejected."""
     if value is None:
-        raise Rejected("the record has no value; a command is a JSON object with command_id, command, identifiers and issued_at")
+        said = "the record has no value; a command is a JSON object with command_id, command, identifiers and issued_at"
+        raise Rejected(said, Why.MALFORMED)
     try:
         return _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected(f"the record is not a command: {error}") from error
+        raise Rejected(f"the record is not a command: {error}", Why.MALFORMED) from error
 
 
 def correction_of(rules: Rules, command: Command, written_ms: int) -> Correction:
@@ -127,9 +128,9 @@ def _time(name: str, text: str, written_ms: int) -> int:
     try:
         found = read_instant(text)
     except ValueError as error:
-        raise Rejected(f"{name} {text[:100]!r} is not an RFC 3339 time: {error}") from error
+        raise Rejected(f"{name} {text[:100]!r} is not an RFC 3339 time: {error}", Why.TIME) from error
     if found > written_ms + AHEAD_MS:
-        raise Rejected(f"{name} {text[:100]} is more than a day after it was written, at {write_instant(written_ms)}")
+        raise Rejected(f"{name} {text[:100]} is more than a day after it was written, at {write_instant(written_ms)}", Why.TIME)
     return found
 
 

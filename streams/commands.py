@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from resolvers.correction import Correction
 from resolvers.erasure import Erasure
-from resolvers.errors import PositionGap, Rejected, StoreLost
+from resolvers.errors import PositionGap, Rejected, StoreLost, why
 from resolvers.port import Resolver
 from resolvers.rules import Rules
 from streams.batch import Outcome, SourceBatch
@@ -110,4 +110,6 @@ class CommandStage:
         progress.applied(asked)
 
     def _dead_letter(self, record: ConsumerRecord, error: Exception, *, with_traceback: bool = False) -> Outgoing:
+        self._counters.add("commands_rejected")
+        self._counters.add("dead_letters", "commands", why(error).value)
         return dead_letter(self._dead_letters_topic, record, error, self._clock(), source="commands", with_traceback=with_traceback)

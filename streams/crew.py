@@ -13,7 +13,7 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -39,9 +39,16 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, settings: Settings, directory: Path, name: str, environment: Mapping[str, str] | None = None, *, tied: bool = False
+        cls,
+        settings: Settings,
+        directory: Path,
+        name: str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        tied: bool = False,
+        options: Sequence[str] = (),
     ) -> Self:
-        """Start a worker with these settings; returns at once.
+        """Start a worker with these settings, and options of `nexus worker`; returns at once.
 
         A `tied` one does not outlive this process for longer than it drains, and is not interrupted with it from the
         terminal: whoever started it stops it.
@@ -52,7 +59,7 @@ class Worker:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("NEXUS__")}
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "streams.crew" if tied else "streams", "worker", "--config", str(config),
+                sys.executable, "-m", "streams.crew" if tied else "streams", "worker", "--config", str(config), *options,
                 stdin=asyncio.subprocess.PIPE if tied else asyncio.subprocess.DEVNULL, stdout=file, stderr=asyncio.subprocess.STDOUT,
                 env={**inherited, **(environment or {})}, start_new_session=tied,
             )  # fmt: skip

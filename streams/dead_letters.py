@@ -8,13 +8,13 @@ what arrives on the topic.
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any
 
-import structlog
 from aiokafka.structs import ConsumerRecord
 from faust.types import EventT
 
@@ -22,10 +22,9 @@ from streams.counters import Counters
 from streams.sender import Outgoing
 from streams.times import format_time
 
-log = structlog.get_logger(__name__)
-
 REASON_CHARACTERS = 2_000
 TRACEBACK_BYTES = 8 * 1024
+_TYPE_NAME = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 ORIGINAL = "original-"
 RECEIPT = "receipt"
 """The header that only receipts have: a source record's own headers stand in its letter behind `original-`."""
@@ -82,16 +81,18 @@ def reason_of(error: Exception) -> str:
     return text if len(text) <= REASON_CHARACTERS else text[: REASON_CHARACTERS - 3] + "..."
 
 
-async def count_dead_letters(counters: Counters, stream: Any) -> None:  # noqa: ANN401 - a Faust stream
-    """Be the agent of the dead-letters topic: count what arrives by source and reason. Nothing rests on its delivery."""
+async def count_dead_letters(counters: Counters, sources: Collection[str], stream: Any) -> None:  # noqa: ANN401 - a Faust stream
+    """Be the agent of the dead-letters topic: count what arrives by source and type of error. Nothing rests on its delivery.
+
+    Reasons quote records, so they go no further; nor do sources that are none of `sources`.
+    """
     events: AsyncIterator[EventT[bytes]] = stream.events()
     async for event in events:
         headers = dict(event.headers or {})
         if is_receipt(headers.items()):
             continue
-        source, reason = (_text(headers.get(name)) for name in ("source", "error"))
-        counters.dead_letter(source or "-", reason or "no reason given")
-        log.debug("dead letter", source=source, reason=reason)
+        source, kind = (_text(headers.get(name)) for name in ("source", "error-type"))
+        counters.dead_letter(source if source in sources else "-", kind if _TYPE_NAME.fullmatch(kind) else "-")
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - Faust says nothing of its headers' type

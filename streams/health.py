@@ -149,6 +149,19 @@ class Health:
         if self._failing.pop(call, None):
             self._troubled = self._clock()
 
+    def held(self) -> dict[str, int]:
+        """Count the partitions that each stage holds."""
+        return {name: len(places()) for name, places in self._holding.items()}
+
+    def stuck(self) -> dict[str, float]:
+        """Give for how many seconds each stage has had work and no progress."""
+        return {name: max(0.0, stage.stuck_for(self._troubled)) for name, stage in self._stages.items()}
+
+    def failing(self) -> int:
+        """Count the calls to Kafka and Redis that fail and are tried again."""
+        now = self._clock()
+        return sum(now - one.said <= FORGOTTEN_SECONDS for one in self._failing.values())
+
     def live(self) -> Verdict:
         """Say whether work gets on. Time in which Kafka or Redis did not answer is no time without progress."""
         stuck = [(stage, stage.stuck_for(self._troubled)) for stage in self._stages.values()]

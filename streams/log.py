@@ -1,7 +1,7 @@
 """The log: structlog for what we say, the libraries' own loggers beside it, both on standard error.
 
-Invariant: standard output is for results alone. Neighbours: the command line sets it up before any command,
-`streams.worker` for Faust's own.
+Invariant: standard output is for results alone, and no line quotes a record or an identifier, not even when debugging.
+Neighbours: the command line sets it up before any command, `streams.worker` for Faust's own; `redaction` says what of an error may be told.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 import structlog
 
 from resolvers.errors import NexusError
+from streams.redaction import stack, without_errors
 
 QUIET_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "asyncio")
 """Libraries that tell every heartbeat and rebalance; only their errors are shown unless debugging."""
@@ -25,6 +27,9 @@ COORDINATOR = "Group Coordinator Request failed: %s"
 """What aiokafka says while a fresh Kafka still makes the topic of its groups, and then tries again."""
 
 COORDINATOR_NOT_AVAILABLE = 15
+
+QUOTING_LOGGERS = ("aiokafka.producer", "aiokafka.conn", "aiokafka.consumer.fetcher", "faust.transport", "faust.topics", "faust.channels")
+"""Those that write whole records when debugging: they tell no more than INFO."""
 
 MOST_MESSAGES = 1_000
 SELDOM_SECONDS = 5.0
@@ -63,9 +68,9 @@ def set_up_log(*, as_json: bool = False, debug: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.ExceptionRenderer(_stack_of), structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_stack)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -73,6 +78,7 @@ def set_up_log(*, as_json: bool = False, debug: bool = False) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_without_quotes)
     if not debug:
         handler.addFilter(_without_expected_traces)
         handler.addFilter(_not_said_by_us)
@@ -80,6 +86,8 @@ def set_up_log(*, as_json: bool = False, debug: bool = False) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.ERROR)
+    for name in QUOTING_LOGGERS if debug else ():
+        logging.getLogger(name).setLevel(logging.INFO)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -102,3 +110,18 @@ def _not_said_by_us(record: logging.LogRecord) -> bool:
     if record.msg == COORDINATOR and isinstance(record.args, tuple):
         return not any(getattr(argument, "errno", None) == COORDINATOR_NOT_AVAILABLE for argument in record.args)
     return bool(record.msg != FIRST_CONNECTION)
+
+
+def _without_quotes(record: logging.LogRecord) -> bool:
+    """Leave out of asyncio's messages the errors and results that they quote."""
+    if record.name == "asyncio":
+        record.msg, record.args = without_errors(record.getMessage()), ()
+    return True
+
+
+def _stack_of(exc_info: structlog.typing.ExcInfo) -> str:
+    return stack(exc_info[1])
+
+
+def _write_stack(stream: TextIO, info: structlog.typing.ExcInfo) -> None:
+    stream.write("\n" + stack(info[1]))

@@ -23,6 +23,7 @@ from resolvers.errors import Fenced, KafkaUnavailable, SettingsError, StoreLost
 from resolvers.port import OutputRecord, Resolver, Round, Waiting
 from streams.batch import Job
 from streams.counters import Counters
+from streams.metrics.rounds import count_round
 from streams.recovery import Recovering
 from streams.sender import Outgoing, ended, passing, refusal, send_to, together
 from streams.times import format_time
@@ -174,8 +175,7 @@ class ShardPublisher:
             await self._resolver.keep(taken, payload)
             await self._tell(producer, taken.number, payload)
         await self._resolver.finish(taken)
-        self._counters.add("rounds_told")
-        self._counters.add("records_told", count=len(taken.records))
+        count_round(self._counters, taken)
         return Turn.TOLD
 
     async def _tell(self, producer: AIOKafkaProducer, number: int, payload: bytes) -> None:

@@ -64,12 +64,14 @@ class Recovery:
         ends: Callable[[], Awaitable[Ends]],
         topics: Topics,
         patience_seconds: float,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
-        """Keep the parts: `ends` asks where the logs end now."""
+        """Keep the parts: `ends` asks where the logs end now; `begun` is told when a recovery has begun here."""
         self._resolver = resolver
         self._ends = ends
         self._topics = topics
         self._patience_seconds = patience_seconds
+        self._begun = begun
 
     async def begin(self, reason: str, shard: int | None = None, told: int = 0) -> None:
         """Have publishing wait for the logs, and every shard's topics read, unless that is under way.
@@ -85,6 +87,7 @@ class Recovery:
                 raise LostAgain(str(loss)) from loss
 
         if await patiently(begin, "beginning a recovery", self._patience_seconds):
+            self._begun()
             log.warning("redis has lost writes; nothing is published until the log is applied again", reason=reason)
 
     async def read(self, shard: int) -> None:

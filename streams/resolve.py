@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from aiokafka.structs import ConsumerRecord
 
-from resolvers.errors import PositionGap, Rejected, StoreLost
+from resolvers.errors import PositionGap, Rejected, StoreLost, Why, why
 from resolvers.evidence import evidence_of
 from resolvers.port import Applied, Resolver
 from resolvers.rules import Rules
@@ -29,6 +29,7 @@ from streams.patience import Trouble, patiently
 from streams.poison import Doubt, sifted
 from streams.portions import portions
 from streams.positions import AppliedPositions, Progress
+from streams.redaction import words
 from streams.sender import Outgoing, Sender, send_all
 
 log = structlog.get_logger(__name__)
@@ -110,9 +111,7 @@ class ResolveStage:
                 read.append(Read(record, event, evidence))
         self._reading.weigh([error for _, error in failed], len(read))
         useful = [one for one in read if one.evidence.sightings]
-        for one in read:
-            if not one.evidence.sightings:
-                self._counters.add("events_without_usable_identifier", one.event.source)
+        self._counters.add("events_without_usable_identifier", count=len(read) - len(useful))
         return useful, letters + self._given_up(failed)
 
     async def _apply(self, batch: SourceBatch, read: Sequence[Read]) -> list[Outgoing]:
@@ -145,11 +144,12 @@ class ResolveStage:
         """Make dead letters of records that make the stage itself fail, and say so: each is a bug that someone should see."""
         said = "a record makes the stage fail, it goes to the dead letters"
         for record, error in failed:
-            log.warning(said, partition=record.partition, offset=record.offset, error=repr(error))
+            log.warning(said, partition=record.partition, offset=record.offset, error=words(error))
         return [self._dead_letter(record, error, with_traceback=True) for record, error in failed]
 
     def _dead_letter(self, record: ConsumerRecord, error: Exception, *, with_traceback: bool = False) -> Outgoing:
         self._counters.add("events_rejected")
+        self._counters.add("dead_letters", "events", why(error).value)
         return dead_letter(self._dead_letters_topic, record, error, self._clock(), source="events", with_traceback=with_traceback)
 
     async def _call(self, batch: SourceBatch, progress: Progress, evidence: tuple[Evidence, ...]) -> Applied:
@@ -164,11 +164,11 @@ class ResolveStage:
 def read_event(rules: Rules, value: bytes | None) -> tuple[Event, Evidence]:
     """Decode an event and read its evidence. Raises Rejected with the reason."""
     if value is None:
-        raise Rejected("the record has no value; an event is a JSON object")
+        raise Rejected("the record has no value; an event is a JSON object", Why.MALFORMED)
     try:
         event = decode_event(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected(f"the record is not an event: {error}") from error
+        raise Rejected(f"the record is not an event: {error}", Why.MALFORMED) from error
     for one in event.memberships:
         if not (0 <= one.member < len(event.participants) and 0 <= one.group < len(event.participants)):
             raise Rejected(f"a membership names participants {one.member} and {one.group}, but the event has {len(event.participants)}")

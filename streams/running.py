@@ -17,9 +17,9 @@ from typing import Any
 import faust
 import structlog
 
-from resolvers.errors import NexusError
 from streams.app import NexusApp, create_app
 from streams.log import set_up_log
+from streams.redaction import words
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ class NexusWorker(faust.Worker):
 
 def run_worker(settings: Settings, *, json_log: bool = False, debug: bool = False) -> int:
     """Run a worker until it is stopped; gives the exit code. The last line on standard error says why it ended badly."""
-    set_up_log(as_json=json_log, debug=debug)
+    set_up_log(as_json=json_log or settings.worker.log == "json", debug=debug)
     gc.set_threshold(*COLLECTING)
     worker = NexusWorker(create_app(settings))
     seconds = settings.worker.drain_seconds + GRACE_SECONDS
@@ -90,10 +90,7 @@ def _say_no_more() -> None:
 
 
 def last_words(reason: BaseException | None) -> str:
-    """Write why a worker ended as one line."""
+    """Write why a worker ended as one line, without what may quote a record."""
     if reason is None:
         return "see the log above"
-    text = " ".join(str(reason).split())
-    if isinstance(reason, NexusError):
-        return text
-    return f"{type(reason).__name__}: {text}" if text else type(reason).__name__
+    return words(reason)

@@ -18,7 +18,7 @@ from aiokafka.structs import TopicPartition
 from mode import Service
 
 from resolvers.errors import KafkaUnavailable, Retryable, StoreLost
-from resolvers.port import Resolver
+from resolvers.port import Backlog, Resolver
 from streams.assignment import NOWHERE, Assignment, Held
 from streams.batch import Channel
 from streams.enduring import enduring
@@ -128,11 +128,14 @@ class ShardSource(Service):
         patience_seconds: float,
         trouble: Trouble | None = None,
         recovering: Callable[[str], None] = lambda _: None,
+        waiting: Callable[[Backlog], None] = lambda _: None,
+        rebalanced: Callable[[], None] = lambda: None,
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
         """`make_consumer` gives a started consumer with a group; `dirty` is set when there may be something to tell.
 
-        `recovering` is told what a recovery waits for, and with an empty text that there is none.
+        `recovering` is told what a recovery waits for, and with an empty text that there is none; `waiting` of
+        what is to be told, now and then; `rebalanced` when shards were handed out anew.
         """
         super().__init__(**kwargs)
         self._topic = topic
@@ -147,6 +150,8 @@ class ShardSource(Service):
         self._patience_seconds = patience_seconds
         self._trouble = trouble
         self._recovering = recovering
+        self._waiting = waiting
+        self._rebalanced = rebalanced
         self._consumer: AIOKafkaConsumer | None = None
         self._assignment: Assignment | None = None
         self._wakes: set[asyncio.Event] = set()
@@ -160,7 +165,7 @@ class ShardSource(Service):
         """Join the group; shards arrive in the background."""
         await self._rounds.start()
         self._consumer = await self._make_consumer()
-        self._assignment = Assignment(self._consumer, self._tend, self.add_future, self._revoke_seconds)
+        self._assignment = Assignment(self._consumer, self._tend, self.add_future, self._revoke_seconds, self._rebalanced)
         self._consumer.subscribe([self._topic], listener=self._assignment)
 
     async def on_stop(self) -> None:
@@ -202,6 +207,7 @@ class ShardSource(Service):
             pause = SWEEP_IDLE_SECONDS
             with contextlib.suppress(StoreLost):  # the shards notice it too, and begin the recovery
                 backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds, self._trouble)
+                self._waiting(backlog)
                 self._recovering(f"{backlog.recovering} shards wait for the logs, or read their topics" if backlog.recovering else "")
                 pause = FIRST_IDLE_SECONDS if backlog.sweeps else SWEEP_IDLE_SECONDS
                 if backlog.sweeps and (backlog.recovering or backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):

@@ -20,7 +20,9 @@ from mode import Service
 from resolvers.errors import LogTruncated
 from streams.assignment import NOWHERE, Assignment, Held
 from streams.batch import Channel, Outcome, SourceBatch
+from streams.dead_letters import now_ms
 from streams.enduring import enduring
+from streams.heads import Head, Heads
 from streams.positions import Positions, named
 from streams.sender import ended
 
@@ -62,9 +64,14 @@ class Source(Service):
         batch_records: int,
         poll_ms: int,
         patience_seconds: float,
+        rebalanced: Callable[[], None] = lambda: None,
+        clock: Callable[[], int] = now_ms,
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
-        """`make_consumer` gives a started consumer with a group and without a subscription."""
+        """`make_consumer` gives a started consumer with a group and without a subscription.
+
+        `rebalanced` is told when partitions were handed out anew; `clock` gives epoch milliseconds.
+        """
         super().__init__(**kwargs)
         self._topics = list(topics)
         self._positions = positions
@@ -74,6 +81,8 @@ class Source(Service):
         self._batch_records = batch_records
         self._wait_ms = min(poll_ms, SETTLE_MS)
         self._patience_seconds = patience_seconds
+        self._rebalanced = rebalanced
+        self._heads = Heads(clock)
         self._consumer: AIOKafkaConsumer | None = None
         self._assignment: Assignment | None = None
 
@@ -82,10 +91,16 @@ class Source(Service):
         """Name the partitions held now."""
         return [place.partition for place in self._assignment.places] if self._assignment is not None else []
 
+    def heads(self) -> list[Head]:
+        """Tell how far each partition held now is."""
+        if self._assignment is None or self._consumer is None:
+            return []
+        return self._heads.of(self._consumer, self._assignment.places)
+
     async def on_start(self) -> None:
         """Join the group; partitions arrive in the background."""
         self._consumer = await self._make_consumer()
-        self._assignment = Assignment(self._consumer, self._tend, self.add_future, self._patience_seconds)
+        self._assignment = Assignment(self._consumer, self._tend, self.add_future, self._patience_seconds, self._rebalanced)
         self._consumer.subscribe(self._topics, listener=self._assignment)
 
     async def on_stop(self) -> None:
@@ -111,6 +126,7 @@ class Source(Service):
             start = await held.interruptible(self._positions.start(consumer, place))
             consumer.seek(place, start)
             consumer.resume(place)
+            self._heads.began(place, cast("int", start))
             log.debug("reading", partition=named(place), offset=start)
             await self._follow(held, cast("int", start))
 
@@ -134,6 +150,7 @@ class Source(Service):
                 if outcome is Outcome.DONE:
                     await self._positions.advance(consumer, batch)
                     start = batch.end
+                    self._heads.handled(place, start, int(batch.records[-1].timestamp))
             if outcome is Outcome.OVERTAKEN:
                 return
         await self._positions.settle(consumer, place)
@@ -144,6 +161,7 @@ class Source(Service):
         at = int(await consumer.position(place))
         if at > start:
             await self._positions.skip(consumer, place, at)
+            self._heads.passed(place, at)
         return max(at, start)
 
     async def _fetch(self, place: TopicPartition) -> list[ConsumerRecord]:

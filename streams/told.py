@@ -196,10 +196,11 @@ class ToldTopics:
     async def _retell(self, reading: Reading, word: str, last: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Tell the resolver, in calls of bounded work, what a topic says last."""
         chunk, size = list[ToldRecord](), 0
+        foreign = 0
         for key, value in last:
             told = told_record(word, key, value)
             if told is None:
-                log.warning("a record that nexus did not write is left alone", topic=word, key=key)
+                foreign += 1
                 continue
             chunk.append(told)
             size += len(value or b"")
@@ -208,6 +209,8 @@ class ToldTopics:
                 chunk, size = [], 0
         if chunk:
             await self._call(reading, chunk)
+        if foreign:
+            log.warning("records that nexus did not write are left alone", topic=word, shard=reading.shard, count=foreign)
 
     async def _call(self, reading: Reading, chunk: list[ToldRecord]) -> None:
         call = partial(self._resolver.retell, reading.shard, reading.reader, reading.calls, chunk)

@@ -9,8 +9,9 @@ from streams.app import create_app
 from streams.log import set_up_log
 from streams.settings import load_settings
 
-set_up_log()
-app = create_app(load_settings())
+settings = load_settings()
+set_up_log(as_json=settings.worker.log == "json")
+app = create_app(settings)
 
 if __name__ == "__main__":
     app.main()

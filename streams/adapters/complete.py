@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from resolvers.errors import Rejected, SettingsError
+from resolvers.errors import Rejected, SettingsError, Why
 from resolvers.evidence import check_bounds
 from streams.events import Event, Identifier, Membership, Origin, Participant, encode_event
 from streams.record import SourceRecord
@@ -43,12 +43,14 @@ class Window:
         if occurred_ms < self.earliest_ms:
             raise Rejected(
                 f"occurred_at {format_time(occurred_ms)} lies before {format_time(self.earliest_ms)}: "
-                "correct the time, or set times.earliest"
+                "correct the time, or set times.earliest",
+                Why.TIME,
             )
         if 0 <= record_ms < occurred_ms - self.ahead_ms:
             raise Rejected(
                 f"occurred_at {format_time(occurred_ms)} lies more than {self.ahead_ms // 1000} seconds after the record's "
-                f"own time {format_time(record_ms)}: correct the time, or set times.ahead_seconds"
+                f"own time {format_time(record_ms)}: correct the time, or set times.ahead_seconds",
+                Why.TIME,
             )
 
 
@@ -76,11 +78,11 @@ def _digest_id(record: SourceRecord, index: int, count: int) -> str:
 def _occurred_at(given: str, recorded_at: str | None, record: SourceRecord, window: Window) -> str:
     text = given or recorded_at
     if text is None:
-        raise Rejected("the event has no time, and neither has its record")
+        raise Rejected("the event has no time, and neither has its record", Why.TIME)
     try:
         occurred_ms = parse_time(text)
     except ValueError as error:
-        raise Rejected(f"occurred_at: {error}") from error
+        raise Rejected(f"occurred_at: {error}", Why.TIME) from error
     window.check(occurred_ms, record.timestamp_ms)
     return format_time(occurred_ms)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from resolvers.errors import Rejected, SettingsError
+from resolvers.errors import Rejected, SettingsError, Why
 from streams.adapters.decode import as_object, parse_json
 from streams.events import Event, Identifier, Membership, Participant
 from streams.record import SourceRecord
@@ -73,7 +73,7 @@ def _written(time: object, what: str) -> str:
     try:
         return format_time(parse_time(time))
     except ValueError as error:
-        raise Rejected(f"{what}: occurred_at: {error}") from error
+        raise Rejected(f"{what}: occurred_at: {error}", Why.TIME) from error
 
 
 def _refuse_unknown(fields: dict[str, Any], what: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from resolvers.errors import Rejected
+from resolvers.errors import Rejected, Why
 from streams.adapters.expression import Expression, compile_expression
 from streams.record import SourceRecord
 
@@ -56,7 +56,7 @@ def decode(record: SourceRecord, payload: Payload | None = None) -> Document:
     inner = payload.find(outer)
     what = f"the payload at {payload.text!r}"
     if inner is None or inner == "":
-        raise Rejected(f"{what} is missing or empty: check the source's `payload` setting")
+        raise Rejected(f"{what} is missing or empty: check the source's `payload` setting", Why.MALFORMED)
     if isinstance(inner, str):
         inner = parse_json(inner.encode(), what)
     return Document(as_object(inner, what), outer)
@@ -65,9 +65,9 @@ def decode(record: SourceRecord, payload: Payload | None = None) -> Document:
 def check_size(record: SourceRecord) -> bytes:
     """Give the record's value; raise Rejected when there is none or it is larger than `VALUE_LIMIT_BYTES`."""
     if record.value is None:
-        raise Rejected("the record has no value (a tombstone), and an adapter needs one")
+        raise Rejected("the record has no value (a tombstone), and an adapter needs one", Why.MALFORMED)
     if len(record.value) > VALUE_LIMIT_BYTES:
-        raise Rejected(f"the record has {len(record.value):,} bytes; at most {VALUE_LIMIT_BYTES:,} are read")
+        raise Rejected(f"the record has {len(record.value):,} bytes; at most {VALUE_LIMIT_BYTES:,} are read", Why.TOO_LARGE)
     return record.value
 
 
@@ -80,7 +80,7 @@ def parse_json(text: bytes, what: str) -> object:
     except RecursionError as error:
         raise _too_deep(what) from error
     except (ValueError, msgspec.MsgspecError) as error:
-        raise Rejected(_why_malformed(text, what, error)) from error
+        raise Rejected(_why_malformed(text, what, error), Why.MALFORMED) from error
     if text.count(b"{") + text.count(b"[") > DEPTH_LIMIT and _depth_exceeds(document, DEPTH_LIMIT):
         raise _too_deep(what)
     return document
@@ -89,12 +89,12 @@ def parse_json(text: bytes, what: str) -> object:
 def as_object(document: object, what: str) -> dict[str, Any]:
     """Give the document if it is a JSON object. Raises Rejected."""
     if not isinstance(document, dict):
-        raise Rejected(f"{what} is {_kind(document)}, and should be a JSON object")
+        raise Rejected(f"{what} is {_kind(document)}, and should be a JSON object", Why.MALFORMED)
     return document
 
 
 def _too_deep(what: str) -> Rejected:
-    return Rejected(f"{what} is nested too deeply: at most {DEPTH_LIMIT} levels of objects and lists are read")
+    return Rejected(f"{what} is nested too deeply: at most {DEPTH_LIMIT} levels of objects and lists are read", Why.TOO_LARGE)
 
 
 def _why_malformed(text: bytes, what: str, error: Exception) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from resolvers.errors import Rejected
+from resolvers.errors import Rejected, Why
 from streams.times import format_time, parse_time
 
 _LARGEST_BITS = 64
@@ -42,4 +42,4 @@ def read_time(value: object, what: str) -> str:
     try:
         return format_time(parse_time(value))
     except ValueError as error:
-        raise Rejected(f"{what}: {error}") from error
+        raise Rejected(f"{what}: {error}", Why.TIME) from error

@@ -17,7 +17,7 @@ from email.header import decode_header, make_header
 from email.utils import parseaddr, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from resolvers.errors import Rejected
+from resolvers.errors import Rejected, Why
 from streams.adapters.cast import Cast
 from streams.adapters.decode import Document
 from streams.adapters.fields import field, read_time, text
@@ -114,7 +114,7 @@ def _occurred_at(body: dict[str, Any], date: object) -> str:
         try:
             return format_time(int(internal))
         except ValueError as error:
-            raise Rejected(f"`internalDate`: {error}") from error
+            raise Rejected(f"`internalDate`: {error}", Why.TIME) from error
     if internal is not None:
         return read_time(internal, "`internalDate`")
     if isinstance(date, list):

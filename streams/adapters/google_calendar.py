@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from resolvers.errors import Rejected
+from resolvers.errors import Rejected, Why
 from streams.adapters.cast import Cast
 from streams.adapters.decode import Document
 from streams.adapters.fields import field, read_time, text
@@ -86,7 +86,9 @@ def _start(body: dict[str, Any]) -> str:
     try:
         moment = datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone)).isoformat()
     except (ZoneInfoNotFoundError, ValueError, OSError, OverflowError) as error:
-        raise Rejected(f"`start` is {moment!r} in {zone[:_SHOWN]!r}, which is no day or no time zone that is known here") from error
+        raise Rejected(
+            f"`start` is {moment!r} in {zone[:_SHOWN]!r}, which is no day or no time zone that is known here", Why.TIME
+        ) from error
     return read_time(moment, "`start.dateTime`")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from resolvers.errors import Rejected, SettingsError
+from resolvers.errors import Rejected, SettingsError, Why
 from streams.adapters.decode import Document
 from streams.adapters.expression import Expression, compile_expression
 from streams.adapters.participants import identifier_values, is_empty, number_of, text_of
@@ -144,13 +144,13 @@ def _time(found: dict[str, Any]) -> str:
         return ""
     value = found["occurred_at"]
     if is_empty(value):
-        raise Rejected("the event's occurred_at is missing: the source declares an expression for it, which gives nothing here")
+        raise Rejected("the event's occurred_at is missing: the source declares an expression for it, which gives nothing here", Why.TIME)
     if isinstance(value, str):
         return value  # it is read once, when the event is completed
     try:
         return format_time(parse_time(value))
     except ValueError as error:
-        raise Rejected(f"occurred_at: {error}") from error
+        raise Rejected(f"occurred_at: {error}", Why.TIME) from error
 
 
 def _number(key: str, found: dict[str, Any]) -> float | None:

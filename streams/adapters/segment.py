@@ -57,7 +57,7 @@ def _batch(body: dict[str, Any], source: str) -> list[Event]:
         try:
             events.append(_event({**shared, **message}, source))
         except Rejected as error:
-            raise Rejected(f"call {index} of the batch: {error}") from error
+            raise Rejected(f"call {index} of the batch: {error}", error.why) from error
     return events
 
 

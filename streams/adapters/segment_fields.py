@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from resolvers.errors import Rejected
+from resolvers.errors import Rejected, Why
 from streams.adapters.participants import is_empty, text_of
 from streams.times import format_time, parse_time
 
@@ -67,5 +67,5 @@ def message_time(message: dict[str, Any]) -> str:
         try:
             return format_time(parse_time(value))
         except ValueError as error:
-            raise Rejected(f"`{field}` of the call: {error}") from error
+            raise Rejected(f"`{field}` of the call: {error}", Why.TIME) from error
     return ""

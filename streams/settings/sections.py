@@ -191,8 +191,9 @@ class WorkerSettings(Section):
     drain_seconds: float = Field(20, ge=0, description="How long a stopping worker may finish what it began.")
     poll_ms: int = Field(200, ge=1, le=10_000, description="Longest wait for records or dirty keys before looking around.")
     stuck_seconds: float = Field(60, gt=0, description="A stage whose work makes no progress for so long is stuck: `/livez` says so.")
-    admin_host: str = Field("127.0.0.1", min_length=1, description="Address that `/livez` and `/readyz` are served on.")
+    admin_host: str = Field("127.0.0.1", min_length=1, description="Address that `/livez`, `/readyz` and `/metrics` are served on.")
     admin_port: int | None = Field(None, ge=1, le=65535, description="Port that they are served on; not served when left out.")
+    log: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line; `--json` asks for the latter.")
 
 
 class OutputSettings(Section):

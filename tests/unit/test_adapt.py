@@ -101,7 +101,8 @@ async def test_a_record_with_one_event_too_many_bytes_writes_none_of_its_events(
     assert [decode_event(value or b"").event_id for value in producer.values("events")] == ["b"]
     error = dict(next(headers for headers in producer.headers if headers))["error"]
     assert b"bytes, at most 300 go into events" in error
-    assert counters.snapshot() == {"events_written.crm": 1, "records_read.crm": 2, "records_rejected.crm": 1}
+    rejected = {"dead_letters.crm.too_large": 1, "records_rejected.crm": 1}
+    assert counters.snapshot() == {"events_written.crm": 1, "records_read.crm": 2, **rejected}
 
 
 async def test_a_dead_letter_that_does_not_fit_ends_the_stage() -> None:

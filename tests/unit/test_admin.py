@@ -27,7 +27,7 @@ def health() -> Health:
 
 @pytest.fixture
 async def server(health: Health) -> AsyncIterator[AdminServer]:
-    server = AdminServer(health, "127.0.0.1", 0)
+    server = AdminServer(health, lambda: b"told 1\n", "127.0.0.1", 0)
     await server.start()
     yield server
     await server.stop()
@@ -49,7 +49,17 @@ async def status(server: AdminServer, path: str) -> int:
 async def test_a_healthy_worker_says_yes_twice(server: AdminServer) -> None:
     assert await ask(server, "/livez") == {"ok": True, "missing": [], "notes": []}
     assert await ask(server, "/readyz") == {"ok": True, "missing": [], "notes": []}
-    assert [await status(server, path) for path in ("/livez", "/readyz", "/")] == [200, 200, 404]
+    assert [await status(server, path) for path in ("/livez", "/readyz", "/metrics", "/")] == [200, 200, 200, 404]
+
+
+async def test_metrics_are_text_of_prometheus(server: AdminServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    assert b"Content-Type: text/plain; version=" in head
+    assert body == b"told 1\n"
 
 
 async def test_a_no_comes_with_what_is_missing(server: AdminServer, health: Health) -> None:
@@ -61,13 +71,13 @@ async def test_a_no_comes_with_what_is_missing(server: AdminServer, health: Heal
 
 
 async def test_a_port_that_is_taken_is_a_wrong_setting(server: AdminServer, health: Health) -> None:
-    second = AdminServer(health, "127.0.0.1", server.port)
+    second = AdminServer(health, lambda: b"told 1\n", "127.0.0.1", server.port)
     with pytest.raises(SettingsError, match=rf"worker\.admin_port: can't listen on 127\.0\.0\.1:{server.port}"):
         await second.on_start()
 
 
 async def test_a_server_that_stopped_does_not_answer(health: Health) -> None:
-    server = AdminServer(health, "127.0.0.1", 0)
+    server = AdminServer(health, lambda: b"told 1\n", "127.0.0.1", 0)
     await server.start()
     url = f"http://127.0.0.1:{server.port}/livez"
     await server.stop()

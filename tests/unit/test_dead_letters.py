@@ -66,5 +66,6 @@ class Arrived:
 
 async def test_letters_are_counted_and_receipts_are_not() -> None:
     counters = Counters()
-    await count_dead_letters(counters, Arrived([{"source": b"crm", "error": b"no time"}, {"receipt": b"replayed", "letter": b"0:1"}]))
-    assert counters.reasons() == {("crm", "no time"): 1}
+    letters = [{"source": b"crm", "error": b"ann has no time", "error-type": b"Rejected"}, {"source": b"ann", "error-type": b"no type"}]
+    await count_dead_letters(counters, {"crm"}, Arrived([*letters, {"receipt": b"replayed", "letter": b"0:1"}]))
+    assert counters.reasons() == {("crm", "Rejected"): 1, ("-", "-"): 1}
