@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-stack demo test test-deploy lint types bench chaos docs-check up down clean
+.PHONY: help install install-stack demo test test-deploy lint types bench chaos docs-check deploy-check audit chart-docs up down clean
 
 BIN := .venv/bin
 STARTED := $(shell date +%s)
@@ -48,6 +48,16 @@ chaos: install-stack ## break a pipeline at random and judge it: ROUNDS=20 SEED=
 
 docs-check: install ## check that documents link to files that exist and name every dependency
 	@$(BIN)/python -m pytest tests/unit/test_documents.py
+
+deploy-check: install-stack ## check image, chart, compose.yaml, workflows and guide without an engine or a cluster
+	@tools=$$(scripts/deploy-tools) && NEXUS_DEPLOY_TOOLS=$$tools scripts/timed "make deploy-check" $(STARTED) \
+		$(BIN)/python -m pytest deploy/checks $(ARGS)
+
+audit: install ## ask for known vulnerabilities of what is locked, and write build/sbom.cdx.json: part of deploy-check
+	@tools=$$(scripts/deploy-tools) && NEXUS_DEPLOY_TOOLS=$$tools $(BIN)/python -m pytest deploy/checks -k "vulnerability or materials"
+
+chart-docs: install ## write what is made of the chart: its golden files, its table of values, the example's topics
+	@tools=$$(scripts/deploy-tools) && NEXUS_DEPLOY_TOOLS=$$tools $(BIN)/python -m deploy.checks.write
 
 up: install-stack ## start the local Kafka and Redis
 	@$(BIN)/nexus up

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
@@ -57,7 +59,15 @@ def build_app() -> typer.Typer:
     return app
 
 
-def _start() -> None:
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"nexus {version('nexus-streams')}")
+        raise typer.Exit
+
+
+def _start(
+    _: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and stop.")] = False,
+) -> None:
     from streams.log import set_up_log  # noqa: PLC0415 - keeps `nexus --help` quick
 
     set_up_log()

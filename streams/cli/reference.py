@@ -20,8 +20,8 @@ HEAD = """\
 
 Generated from the code by `python -m streams.cli.reference`; do not edit.
 
-Every command has `--help`. Results go to standard output, progress and messages to standard error. Whatever fails
-ends as one clear line and a non-zero exit.
+Every command has `--help`, and `nexus --version` prints the version. Results go to standard output, progress and messages
+to standard error. Whatever fails ends as one clear line and a non-zero exit.
 """
 
 

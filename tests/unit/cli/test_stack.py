@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def test_every_command_has_help_that_says_something() -> None:
         assert "--json" in shown.output
         assert command.callback is not None
         assert command.callback.__doc__
+
+
+def test_the_version_is_the_projects() -> None:
+    shown = CliRunner().invoke(build_app(), ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"nexus {version('nexus-streams')}\n")
 
 
 def test_down_without_a_stack_says_that_nothing_was_running(tmp_path: Path) -> None:
