@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from resolvers.division import Guard
 from resolvers.identifier import Identifier
-from resolvers.redis_settling import CUT_OFF, _steps
 from resolvers.rules import Rules
 from resolvers.settlement import Divide, Joining, Member, Refuse, Unite, settlement_of
 from resolvers.sighting import Usable
@@ -21,7 +20,7 @@ def member(number: int, root: int, kind: str, *, off: bool = False, stale: bool 
 def test_a_part_of_two_users_is_divided_along_the_older_link() -> None:
     members = [member(1, 1, "user_id"), member(2, 1, "user_id", founds=True), member(3, 1, "email")]
     found = settlement_of(members, [Joining(7, 50, (1, 3)), Joining(8, 40, (2, 3))], RULE, {})
-    assert found.divisions == (Divide(1, ((1,), (3, 2)), ()),)
+    assert found.divisions == (Divide(1, ((1,), (3, 2)), (), (1, 2, 3)),)
     assert (found.unions, found.whole) == ((), ())
     assert set(found.apart[0]) <= {1, 2, 3}
     assert found.refusals == (Refuse(1, 3, 7, Guard.LIMIT),)
@@ -30,14 +29,14 @@ def test_a_part_of_two_users_is_divided_along_the_older_link() -> None:
 def test_pieces_are_united_by_the_oldest_link_once_they_are_divided() -> None:
     members = [member(1, 1, "user_id"), member(2, 2, "user_id"), member(3, 1, "email")]
     found = settlement_of(members, [Joining(7, 50, (1, 3)), Joining(8, 40, (2, 3)), Joining(9, 60, (2, 3))], RULE, {})
-    assert found.divisions == (Divide(1, ((1,), (3,)), ()),)
+    assert found.divisions == (Divide(1, ((1,), (3,)), (), (1, 3)),)
     assert found.unions == (Unite(2, 3, 8),)
 
 
 def test_who_is_off_is_left_without_a_part_and_what_is_whole_leaves_the_case() -> None:
     members = [member(1, 1, "user_id"), member(2, 1, "device", off=True), member(3, 3, "email")]
     found = settlement_of(members, [Joining(7, 50, (1, 3))], RULE, {})
-    assert (found.divisions, found.unions) == ((Divide(1, ((1,),), (2,)),), (Unite(1, 3, 7),))
+    assert (found.divisions, found.unions) == ((Divide(1, ((1,),), (2,), (1, 2)),), (Unite(1, 3, 7),))
     assert (len(found.whole), found.apart) == (1, ())
 
 
@@ -50,22 +49,8 @@ def test_a_forbidden_pair_is_kept_apart() -> None:
 
 def test_a_stale_part_is_made_anew_though_it_stays_one() -> None:
     found = settlement_of([member(1, 1, "user_id", stale=True)], [], RULE, {})
-    assert found.divisions == (Divide(1, ((1,),), ()),)
-    assert list(_steps(found.divisions[0])) == [[1, [(1,)], ()]]
+    assert found.divisions == (Divide(1, ((1,),), (), (1,)),)
 
 
 def test_a_link_to_what_came_later_is_left_to_the_next_time() -> None:
     assert settlement_of([member(1, 1, "user_id")], [Joining(7, 50, (1, 99))], RULE, {}).unions == ()
-
-
-def test_a_large_division_is_cut_into_calls_that_each_name_all_that_is_left() -> None:
-    pieces = tuple((number,) for number in range(1, 3 * CUT_OFF + 2))
-    steps = list(_steps(Divide(1, pieces, (9_999,))))
-    left = set(range(1, 3 * CUT_OFF + 2))
-    for named, blocks, off in steps:
-        assert isinstance(blocks, list)
-        assert {number for block in blocks for number in block} == left
-        assert (named in left, off) == (True, (9_999,) if left == set(range(1, 3 * CUT_OFF + 2)) else ())
-        left = set(blocks[-1])
-    assert [len(step[1]) for step in steps] == [CUT_OFF + 1, CUT_OFF + 1, CUT_OFF + 1]  # type: ignore[arg-type]
-    assert left == {3 * CUT_OFF + 1}
