@@ -193,6 +193,10 @@ def test_keda_looks_at_the_groups_and_topics_of_the_settings(tmp_path: Path) -> 
         ("settings.worker.drain_seconds=60", "settings.worker.drain_seconds: the chart sets it"),
         ("worker.autoscaling.hpa.enabled=true,worker.autoscaling.keda.enabled=true", "enable one"),
         ("roles.publish.enabled=true,roles.publish.autoscaling.keda.enabled=true", "KEDA has no lag to go by"),
+        (
+            "worker.autoscaling.keda.enabled=true,settings.kafka.security.protocol=SASL_SSL,settings.kafka.security.mechanism=OAUTHBEARER",
+            "KEDA is not told here how to log in with OAUTHBEARER",
+        ),
         ("image.digest=latest", "digest"),
     ],
 )

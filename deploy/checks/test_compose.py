@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from deploy.checks.rendering import ROOT, environment, run, tool
 from streams.running import GRACE_SECONDS
 from streams.settings import load_settings
@@ -47,6 +49,16 @@ def test_workers_have_settings_that_nexus_takes_and_write_to_tmp_alone() -> None
             assert settings.worker.admin_port == 8080
             assert settings.worker.drain_seconds + GRACE_SECONDS < float(service["stop_grace_period"].removesuffix("s"))
         assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+
+
+def test_prometheus_scrapes_the_workers_and_what_is_mounted_is_there() -> None:
+    services = composed("--profile", "all")
+    scraped = yaml.safe_load((ROOT / "deploy/monitoring/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    names = {name for job in scraped for one in job["dns_sd_configs"] for name in one["names"]}
+    assert names == {name for name in services if name.startswith("worker")}
+    assert {one["port"] for job in scraped for one in job["dns_sd_configs"]} == {8080}
+    mounted = [Path(one["source"]) for service in services.values() for one in service.get("volumes", []) if one["type"] == "bind"]
+    assert [path for path in mounted if not path.exists()] == []
 
 
 def test_nothing_is_open_to_the_network_around() -> None:

@@ -33,6 +33,9 @@
 {{- $protocol := default "PLAINTEXT" $security.protocol -}}
 {{- $mechanism := default "PLAIN" $security.mechanism -}}
 {{- $sasl := get (dict "PLAIN" "plaintext" "SCRAM-SHA-256" "scram_sha256" "SCRAM-SHA-512" "scram_sha512") $mechanism -}}
+{{- if and $wanted (hasPrefix "SASL" $protocol) (not $sasl) -}}
+{{- fail (printf "roles.%s: KEDA is not told here how to log in with %s; scale it by hpa" .name $mechanism) -}}
+{{- end -}}
 {{- range $index, $one := $wanted }}
 {{- if $index }}
 {{ end -}}
