@@ -102,6 +102,13 @@ def test_a_lifecycle_across_sources_is_corrected_by_a_late_event(shown: dict[str
     assert northmill["states"]["account_contact"][0][0] == "talking"
 
 
+def test_a_company_is_live_while_a_member_is(shown: dict[str, Any]) -> None:
+    of_jonas = dict(named(shown, "Jonas Okafor")["states"]["customer_lifecycle"])
+    (quiet, _), *others = named(shown, "Fernhollow Studio")["states"]["account_activity"]
+    assert quiet == "quiet"
+    assert others == [["live", of_jonas["active"]], ["quiet", of_jonas["past_due"]]]
+
+
 def test_a_membership_moves_with_a_merge(shown: dict[str, Any]) -> None:
     jonas = named(shown, "Jonas Okafor")
     assert jonas["moved"] >= 1
