@@ -71,9 +71,9 @@ class Bounds:
     `inline` identifiers or memberships are retold in the call that changed their entity; more are left to sweeps.
     `listed` identifiers, the oldest, stand in an entity's document. Settling a case takes `steps` unions or parts at once; of a case
     of at most `moved` parts that meets another they are moved there, a larger one is put into it as it is. A part that has more
-    identifiers or links than `portion` is divided in portions of so many. A case waits `patience`
-    times as long as settling it took, a small one a second or so at most; for `lease_ms` after a worker's last step nobody else
-    takes it. A recovery that has applied the logs waits `settled_ms` at most for cases to be settled.
+    identifiers or links than `portion` is divided in portions of so many. A case waits `patience` times as long as settling it took, a
+    small one a second or so at most; for `lease_ms` after a worker's last step nobody else takes it. A recovery that has applied the
+    logs waits `settled_ms` at most for cases to be settled, and for what erasures ask to be read again.
     """
 
     inline: int = 64

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, cast
+from typing import cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -91,8 +91,3 @@ def _behind(behind: Behind) -> Iterator[Finding]:
         yield Finding("warning", "recovery", f"{backlog.recovering} shards wait until what Redis lost is applied again")
     if all(count <= MUCH for count in places.values()):
         yield Finding("ok", "lag", ", ".join(f"{count:,} {what}" for what, count in places.items()))
-
-
-def rows(findings: list[Finding]) -> list[dict[str, Any]]:
-    """Write findings as plain values."""
-    return [{"level": one.level, "what": one.what, "text": one.text} for one in findings]

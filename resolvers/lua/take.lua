@@ -25,9 +25,10 @@ local last = tonumber(redis.call('HGET', round, 'number') or '0')
 if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
 
--- Whether cases are settled, so that what they hide is told at once with the rest; but under a stream some may always be open.
+-- Whether cases are settled and erasures have had read again what they asked for, so that all of it is told at once with the rest, and the topics find the
+-- ids that they know; but under a stream some may always be open.
 local function settled()
-  if redis.call('EXISTS', DUE) == 0 then return true end
+  if redis.call('EXISTS', DUE, BASE .. ':rereads') == 0 then return true end
   local since = redis.call('HGET', META, 'caught')
   if not since then redis.call('HSET', META, 'caught', now_ms()) end
   return since and now_ms() - tonumber(since) >= SETTLED_WITHIN

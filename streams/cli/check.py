@@ -6,6 +6,7 @@ Invariant: nothing is changed. Neighbours: `topics` and `adapt` look at one part
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,17 +46,13 @@ def check(
         findings += asyncio.run(examine_outside(settings))
     errors = [finding for finding in findings if finding.level == "error"]
     if as_json:
-        found = [_finding_row(finding) for finding in findings]
+        found = [dataclasses.asdict(finding) for finding in findings]
         print_json({"ok": not errors, "findings": found, "rules": _rule_rows(settings), "states": _state_rows(settings)})
     else:
         _show(settings, findings)
     if errors:
         say(f"nexus: {len(errors)} of {len(findings)} checks failed; the first: {errors[0].what}: {errors[0].text}")
         raise typer.Exit(1)
-
-
-def _finding_row(finding: Finding) -> dict[str, str]:
-    return {"level": finding.level, "what": finding.what, "text": finding.text}
 
 
 def _rule_rows(settings: Settings) -> list[dict[str, Any]]:

@@ -54,12 +54,12 @@ def doctor(
 
 
 def _show_diagnosis(settings: Settings, *, as_json: bool) -> None:
-    from streams.diagnosis import diagnose, rows  # noqa: PLC0415
+    from streams.diagnosis import diagnose  # noqa: PLC0415
 
     findings = asyncio.run(diagnose(settings))
     errors = [one for one in findings if one.level == "error"]
     if as_json:
-        print_json({"ok": not errors, "findings": rows(findings)})
+        print_json({"ok": not errors, "findings": [dataclasses.asdict(one) for one in findings]})
     else:
         for one in findings:
             print(f"{one.level:<8} {plain(one.what)}: {plain(one.text)}")

@@ -15,6 +15,7 @@ from tests.chaos.judge import MOST_LINES, check, lines
 from tests.chaos.judge_accounts import check_accounts
 from tests.chaos.judge_positions import check_open
 from tests.chaos.judge_read import Line
+from tests.chaos.judge_timeline import Merges
 from tests.chaos.right_case import NAMES, ROUND, SETTINGS, Case, shard_of, written
 
 JUDGE = sorted(Path(__file__).parent.glob("judge*.py"))
@@ -318,6 +319,16 @@ def test_a_founder_that_went_to_and_fro_may_be_absorbed_twice() -> None:
     case.tell(other, "entity.merged", absorbed_id=one, link=[])
     case.tell(one, "entity.merged", absorbed_id=other, link=[])
     assert case.kinds() == set()
+
+
+@pytest.mark.parametrize(("told_to_live", "wrong"), [(True, []), (False, ["timeline.merged_again"])])
+def test_an_id_that_a_recovery_told_to_live_may_end_once_more(told_to_live: bool, wrong: list[str]) -> None:
+    merges, merged = Merges(), {"kind": "entity.merged", "data": {"absorbed_id": "came and went", "link": []}}
+    merges.add("one", merged, "first", recovery=False)
+    if told_to_live:
+        merges.add("came and went", {"kind": "entity.created", "data": {}}, "between", recovery=True)
+    merges.add("one", merged, "second", recovery=False)
+    assert [one.kind for one in merges.repeated()] == wrong
 
 
 def test_a_transaction_that_never_ended_is_named() -> None:
