@@ -107,6 +107,7 @@ def test_a_company_is_live_while_a_member_is(shown: dict[str, Any]) -> None:
     (quiet, _), *others = named(shown, "Fernhollow Studio")["states"]["account_activity"]
     assert quiet == "quiet"
     assert others == [["live", of_jonas["active"]], ["quiet", of_jonas["past_due"]]]
+    assert all(one["event_id"] for person in shown["entities"] for one in person["corrections"])
 
 
 def test_a_membership_moves_with_a_merge(shown: dict[str, Any]) -> None:
