@@ -37,6 +37,16 @@ SOURCE = {
 }
 
 
+@pytest.fixture(autouse=True)
+async def nothing_left_open() -> AsyncIterator[None]:
+    """Wait until what a test has closed is closed: an end of TLS asks its peer first, and aiokafka and redis-py do not wait for that."""
+    yield
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+    async with asyncio.timeout(35):  # asyncio itself gives up on the peer after 30 seconds
+        while len(selector.get_map()) > 1:  # noqa: ASYNC110 - one is the loop's own, and nothing tells of the others
+            await asyncio.sleep(0.02)
+
+
 @dataclass(frozen=True, slots=True)
 class Locked:
     """Both servers, and what is needed to come in."""
