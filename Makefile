@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-stack demo test test-deploy lint types bench chaos docs-check deploy-check audit chart-docs up down clean
+.PHONY: help install install-stack demo test test-deploy lint types bench bench-quick chaos docs-check deploy-check audit chart-docs up down clean
 
 BIN := .venv/bin
 STARTED := $(shell date +%s)
@@ -41,6 +41,9 @@ types: install ## check types with mypy --strict
 
 bench: install-stack ## measure events per second, end to end and by stage
 	@scripts/timed "make bench" $(STARTED) $(BIN)/nexus bench
+
+bench-quick: install-stack ## a small run of it, which fails when a ratio is far worse than it should be
+	@scripts/timed "make bench-quick" $(STARTED) $(BIN)/nexus bench --quick --guard
 
 chaos: install-stack ## break a pipeline at random and judge it: ROUNDS=20 SEED= KINDS= REPORT=
 	@scripts/timed "make chaos" $(STARTED) $(BIN)/python -m tests.chaos --rounds $(ROUNDS) \

@@ -24,6 +24,9 @@ from resolvers.told_states import pack_states
 GOES_ON = 2
 """Said of an entity that was told in the round before, but for some of its merges."""
 
+AGAIN = 4
+"""Of an entity whose observations could not be read together: that it must be told once more."""
+
 
 def compose(
     rows: Rows, taken: Iterable[list[Any]], now: int, around: Mapping[bytes, Around], remembered: list[Remembered]
@@ -51,11 +54,12 @@ def compose(
 
 def _entity(rows: Rows, taken: list[Any], now: int, around: Around, remembered: list[Remembered]) -> Iterator[OutputRecord]:
     _, digest, had, traits, notes, row = taken
-    told_states, lapses = b"", 0
+    told_states, lapses, means = b"", 0, 0
     match row[0]:
         case b"living":
             view = rows.entity(digest, row, now, around)
             told_states, lapses = pack_states(view), view.lapses or 0
+            means = rows.means(row[9], told_states) if row[10] is not None else AGAIN
             old = rows.told(view, digest, row, traits, told_states) if had else None
             entity_id, entity_type, document = view.entity_id, view.entity_type, entity_document(view)
             merges = rows.merges(notes, b"+")
@@ -77,16 +81,15 @@ def _entity(rows: Rows, taken: list[Any], now: int, around: Around, remembered: 
             told = joined if row[3] else [*joined, ending(survivor, *last)]
         case b"erased":
             entity_id, entity_type = rows.entity_id(digest, row[1]), entity_type_of(row[1])
-            document = erased_document(entity_id, entity_type)
-            told = [ended(document)]
+            told = [ended(document := erased_document(entity_id, entity_type))]
         case b"split":
             entity_id, entity_type = rows.entity_id(digest, row[1]), entity_type_of(row[1])
             document = split_document(entity_id, entity_type, rows.successors(row))
             told = [*joinings(rows.merges(notes, b"+")), ended(document)]
         case _:
             return
-    if told_states or lapses or row[0] != b"living" or row[9]:
-        remembered.append((digest, told_states, lapses, rows.means(row[9], told_states) if row[0] == b"living" else 0))
+    if told_states or lapses or means or row[0] != b"living" or row[9] or row[10]:
+        remembered.append((digest, told_states, lapses, means))
     yield OutputRecord("entities", entity_id, document)
     for change in told:
         yield OutputRecord("timeline", entity_id, timeline_record(entity_id, entity_type, change))

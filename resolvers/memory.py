@@ -366,6 +366,10 @@ class MemoryResolver:
             return None
         return self._ended(entity_id, entity_type, world)
 
+    async def view(self, entity_id: str) -> EntityView | None:
+        """Give a living entity."""
+        return self.world().entities.get(entity_id)
+
     async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
         """Give some of the links that an identifier is on, in the order in which they came."""
         digest = self._kept.digest_of(identifier)

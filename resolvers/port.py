@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from resolvers.correction import CorrectionBatch
+from resolvers.entity import EntityView
 from resolvers.identifier import Identifier
 from resolvers.link import MOST_LINKS, LinkPage
 from resolvers.sighting import Batch, Position
@@ -42,9 +43,10 @@ class OutputRecord:
     value: dict[str, Any] | None
 
 
-Remembered = tuple[bytes, bytes, int, int] | tuple[bytes]
+Remembered = tuple[bytes, bytes, int, int] | tuple[bytes, bytes, int, int, int] | tuple[bytes]
 """What a round tells of an entity's states: its founder's digest, packed histories, when the next value lapses (ms), 0 for never, and
-what the change means to those around: 1 for its groups and 2 for its members. Or the founders' digests of a membership that it tells."""
+who is told again therefore: 1 its groups, 2 its members, 4 itself; of one with very many observations also for how many ms it rests.
+Or the founders' digests of a membership that it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,9 @@ class Resolver(Protocol):
 
     async def entity(self, entity_id: str) -> dict[str, Any] | None:
         """Give the living entity's document or, for an id that ended, what became of it; None for an unknown id."""
+
+    async def view(self, entity_id: str) -> EntityView | None:
+        """Give a living entity with the whole histories of its states; None for an id that ended or is unknown."""
 
     async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
         """Give a page of the links that an identifier is on: at most `limit`, fewer where they have many identifiers.

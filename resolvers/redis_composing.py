@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any, Protocol
+from time import perf_counter
+from typing import Any, Protocol, cast
 
 from resolvers.carried import Around, Counterpart
 from resolvers.compose import compose
+from resolvers.entity import EntityView
 from resolvers.port import OutputRecord, Remembered
 from resolvers.redis_rows import Rows, entity_type_of, pack, read_membership, unpack
 from resolvers.rules import Rules
@@ -31,18 +33,68 @@ class Call(Protocol):
 
 
 async def composed(
-    call: Call, rules: Rules, reader: Rows, rows: Sequence[list[Any]], now: int
+    call: Call, rules: Rules, reader: Rows, rows: Sequence[list[Any]], now: int, patience: int
 ) -> tuple[tuple[OutputRecord, ...], tuple[Remembered, ...]]:
-    """Compose a round's records, and let others have their turn in between: they keep Redis and Kafka busy meanwhile."""
+    """Compose a round's records, and let others have their turn in between: they keep Redis and Kafka busy meanwhile.
+
+    An entity of very many observations rests for `patience` times as long as that took, before a round tells it again.
+    """
     records: list[OutputRecord] = []
     remembered: list[Remembered] = []
     for at in range(0, len(rows), AT_ONCE):
         some = rows[at : at + AT_ONCE]
         living = [(row[1], row[5][1]) for row in some if row[0] == b"e" and row[5][0] == b"living"]
         around = await around_of(call, rules, living)
-        records += compose(reader, some, now, around, remembered)
+        for row in some:
+            if row[0] != b"e" or row[5][0] != b"living" or not isinstance(row[5][10], bytes):
+                records += compose(reader, (row,), now, around, remembered)
+                continue
+            begun = perf_counter()
+            row[5][10] = await observations_of(call, row[1], row[5])
+            records += compose(reader, (row,), now, around, remembered)
+            rests = int(patience * 1_000 * (perf_counter() - begun))
+            remembered[-1] = cast("Remembered", (*remembered[-1], rests))
         await asyncio.sleep(0)
     return tuple(records), tuple(remembered)
+
+
+async def observations_of(call: Call, digest: bytes, row: Sequence[Any]) -> Sequence[bytes] | None:
+    """Give what was observed of a living entity's states, all of it.
+
+    None if it became another meanwhile, as by a merge or a split: then its states stay as they were told, and it is told once more.
+    """
+    given: Sequence[bytes] | bytes = row[10]
+    if not isinstance(given, bytes):
+        return given
+    found: list[bytes] = []
+    alone: list[int] = []
+    node, at = 0, b"0"
+    while True:
+        word, rest = await call("observed", digest, given, node, at, 0, 0)
+        if word is Reply.GONE:
+            return None
+        found += unpack(rest[0])
+        alone += unpack(rest[1])
+        node, at = rest[2:]
+        if not node:
+            break
+    for link in alone:
+        known, page = 0, [b""]
+        while page:
+            word, rest = await call("observed", digest, given, 0, 0, link, known)
+            if word is Reply.GONE:
+                return None
+            page = unpack(rest[0])
+            found += page
+            known += len(page)
+    return found
+
+
+async def view_of(call: Call, rules: Rules, rows: Rows, digest: bytes, row: list[Any], now: int) -> EntityView:
+    """Read a living entity's row as it is now; `row` may not belong together with what is read later of a very busy one."""
+    around = await around_of(call, rules, [(digest, row[1])])
+    row[10] = await observations_of(call, digest, row)
+    return rows.entity(digest, row, now, around.get(digest, {}))
 
 
 async def around_of(call: Call, rules: Rules, entities: Sequence[tuple[bytes, bytes]]) -> dict[bytes, Around]:

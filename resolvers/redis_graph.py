@@ -19,22 +19,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from resolvers.correction import CorrectionBatch
-from resolvers.entity import (
-    entity_document,
-    erased_document,
-    identifier_document,
-    membership_document,
-    merged_document,
-    split_document,
-)
+from resolvers.entity import EntityView, entity_document, identifier_document, membership_document
 from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import Clock, at_the_end
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
 from resolvers.port import Applied, Backlog, Ends, Reread, Round, ToldRecord, Waiting
-from resolvers.redis_composing import around_of, composed
+from resolvers.redis_composing import composed, view_of
 from resolvers.redis_refusals import passing
-from resolvers.redis_rows import BIAS_MS, Rows, entity_type_of, pack, unpack
+from resolvers.redis_rows import BIAS_MS, Rows, pack, unpack
 from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
 from resolvers.redis_writing import correction_row, evidence_row, guard_rows
@@ -48,7 +41,7 @@ Answer = TypeVar("Answer")
 SILENCE_SECONDS = 5.0
 """After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
-FORMAT = 4
+FORMAT = 5
 READ_BUDGET = 1024 * 1024
 """Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
 
@@ -192,7 +185,7 @@ class RedisResolver:
             case Reply.UNREAD:
                 return Waiting.UNREAD
             case Reply.OK:
-                records, remembered = await composed(self._call, self._rules, self._rows, unpack(rest[2]), rest[3])
+                records, remembered = await composed(self._call, self._rules, self._rows, unpack(rest[2]), rest[3], self._bounds.patience)
                 return Round(shard, rest[0], records, recovery=bool(rest[1]), taker=taker, remembered=remembered)
             case _:
                 return None
@@ -276,22 +269,25 @@ class RedisResolver:
 
     async def entity(self, entity_id: str) -> dict[str, Any] | None:
         """Look an entity up, or what became of an id that ended."""
+        digest, row = await self._entity_row(entity_id)
+        if self._lives(entity_id, digest, row):
+            return entity_document(await self._living(digest, row))
+        return self._rows.ended(entity_id, digest, row)
+
+    async def view(self, entity_id: str) -> EntityView | None:
+        """Read a living entity with its histories."""
+        digest, row = await self._entity_row(entity_id)
+        return await self._living(digest, row) if self._lives(entity_id, digest, row) else None
+
+    async def _entity_row(self, entity_id: str) -> tuple[bytes, list[Any]]:
         try:
             digest = founder_of(entity_id)
         except ValueError:
-            return None
-        row = await self._look("entity", digest)
-        match row[0]:
-            case b"living" if self._rows.entity_id(digest, row[1]) == entity_id:
-                return await self._living(digest, row)
-            case b"gone" if self._rows.entity_id(digest, row[2]) == entity_id:
-                return merged_document(entity_id, entity_type_of(row[2]), self._rows.entity_id(row[1], row[2]))
-            case b"erased" if self._rows.entity_id(digest, row[1]) == entity_id:
-                return erased_document(entity_id, entity_type_of(row[1]))
-            case b"split" if self._rows.entity_id(digest, row[1]) == entity_id:
-                return split_document(entity_id, entity_type_of(row[1]), self._rows.successors(row))
-            case _:
-                return None
+            return b"", [b"unknown"]
+        return digest, await self._look("entity", digest)
+
+    def _lives(self, entity_id: str, digest: bytes, row: list[Any]) -> bool:
+        return row[0] == b"living" and self._rows.entity_id(digest, row[1]) == entity_id
 
     async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
         """Read on in an identifier's chain of links, the newest of which comes first."""
@@ -315,7 +311,7 @@ class RedisResolver:
                 seen = self._rows.identifier(row)
                 yield "identifiers", str(seen.identifier), identifier_document(seen, self._rows.entity_id(founder, named))
                 if entity:
-                    document = await self._living(seen.digest, entity)
+                    document = entity_document(await self._living(seen.digest, entity))
                     yield "entities", document["entity_id"], document
         async for key, document in self._membership_documents():
             yield "memberships", key, document
@@ -337,10 +333,9 @@ class RedisResolver:
         seconds, micros = await self._asked(self._redis.time())
         return int(seconds) * 1000 + int(micros) // 1000
 
-    async def _living(self, digest: bytes, row: list[Any]) -> dict[str, Any]:
-        """Write the document of a living entity as it is now."""
-        around = await around_of(self._call, self._rules, [(digest, row[1])])
-        return entity_document(self._rows.entity(digest, row, await self._now(), around.get(digest, {})))
+    async def _living(self, digest: bytes, row: list[Any]) -> EntityView:
+        """Read a living entity as it is now."""
+        return await view_of(self._call, self._rules, self._rows, digest, row, await self._now())
 
     async def _look(self, what: str, *arguments: bytes | int) -> list[Any]:
         _, (packed,) = await self._call("look", what, *arguments)

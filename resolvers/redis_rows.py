@@ -12,7 +12,7 @@ import msgpack
 import msgspec
 
 from resolvers.carried import ALONE, Around
-from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier
+from resolvers.entity import EntityView, Fact, MembershipView, SeenIdentifier, erased_document, merged_document, split_document
 from resolvers.folds import with_states
 from resolvers.identifier import Identifier, entity_id
 from resolvers.instant import EARLIEST_MS, HOUR_MS
@@ -94,11 +94,13 @@ class Rows:
         return sum(mark for of, mark in (("members", 1), ("groups", 2)) if not changed.isdisjoint(self._rules.states.carried.get(of, ())))
 
     def entity(self, digest: bytes, row: list[Any], now: int, around: Around = ALONE) -> EntityView:
-        """Read the row of a living entity, as of a present in ms."""
+        """Read the row of a living entity, as of a present in ms. Without its observations its states are those that were told."""
         _, named, count, first, last, traits, rows = row[:7]
         name, entity_type = self.entity_id(digest, named), entity_type_of(named)
         seen = tuple(sorted((self.identifier(one) for one in rows), key=lambda one: (one.first, one.digest))[: self._listed])
         view = EntityView(name, entity_type, first - BIAS_MS, last - BIAS_HOURS, seen, count, read_traits(traits))
+        if row[10] is None:
+            return with_told_states(view, row[9])
         return with_states(view, self._rules, {read_observation(one) for one in row[10]}, now, around)
 
     def told(self, view: EntityView, digest: bytes, row: list[Any], traits: bytes, states: bytes) -> EntityView:
@@ -112,6 +114,18 @@ class Rows:
         if row[9] == states:
             return replace(old, states=view.states, refused=view.refused)
         return with_told_states(old, row[9])
+
+    def ended(self, entity_id: str, digest: bytes, row: list[Any]) -> dict[str, Any] | None:
+        """Write what became of an id that ended, `digest` being that of which it is made; None for one that never was."""
+        match row[0]:
+            case b"gone" if self.entity_id(digest, row[2]) == entity_id:
+                return merged_document(entity_id, entity_type_of(row[2]), self.entity_id(row[1], row[2]))
+            case b"erased" if self.entity_id(digest, row[1]) == entity_id:
+                return erased_document(entity_id, entity_type_of(row[1]))
+            case b"split" if self.entity_id(digest, row[1]) == entity_id:
+                return split_document(entity_id, entity_type_of(row[1]), self.successors(row))
+            case _:
+                return None
 
     def successors(self, row: list[Any]) -> list[str]:
         """Read who came of an id that was split."""

@@ -28,6 +28,7 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "keep": ("records", "graph", "place", "living"),
     "carry": ("records", "graph", "place", "living"),
     "around": ("records",),
+    "observed": ("records", "graph", "names", "view"),
     "finish": ("records",),
     "backlog": ("records", "graph", "present"),
     "recover": ("records", "outbox"),
@@ -43,7 +44,7 @@ COMMANDS = tuple(_PRELUDES)
 Timing = Callable[[str, float], None]
 """Told of each call: the command, and the seconds until its answer, or until it failed."""
 
-_READ_ONLY = {"look", "backlog", "evidence", "around"}
+_READ_ONLY = {"look", "backlog", "evidence", "around", "observed"}
 """Scripts that write nothing, and say so: Redis runs them when it is full, and on a replica."""
 
 
@@ -73,7 +74,8 @@ class Bounds:
     of at most `moved` parts that meets another they are moved there, a larger one is put into it as it is. A part that has more
     identifiers or links than `portion` is divided in portions of so many. A case waits `patience` times as long as settling it took, a
     small one a second or so at most; for `lease_ms` after a worker's last step nobody else takes it. A recovery that has applied the
-    logs waits `settled_ms` at most for cases to be settled, and for what erasures ask to be read again.
+    logs waits `settled_ms` at most for cases to be settled, and for what erasures ask to be read again. Of an entity's states `observed`
+    observations come with its row; more are read page by page, and it rests `patience` times as long as it took to tell.
     """
 
     inline: int = 64
@@ -84,6 +86,7 @@ class Bounds:
     patience: int = 10
     lease_ms: int = 3_000
     settled_ms: int = 10_000
+    observed: int = 500
 
 
 def source_of(command: str, bounds: Bounds) -> str:
@@ -91,8 +94,10 @@ def source_of(command: str, bounds: Bounds) -> str:
     folder = files("resolvers") / "lua"
     parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
     flags = " flags=no-writes" if command in _READ_ONLY else ""
-    numbers = f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}, {bounds.moved}, {bounds.portion}"
-    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION = {numbers}\n" + "\n".join(parts)
+    numbers = (
+        f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}, {bounds.moved}, {bounds.portion}, {bounds.observed}"
+    )
+    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION, OBSERVED = {numbers}\n" + "\n".join(parts)
 
 
 class Scripts:

@@ -21,14 +21,22 @@ APPENDED = ("events", "timeline", "dead-letters")
 """Topics of which every record counts, but for the receipts between the dead letters."""
 
 
-async def whole_topic(settings: Settings, places: Sequence[TopicPartition]) -> AsyncGenerator[ConsumerRecord, None]:
-    """Give every committed record of a topic's partitions up to their present end, one after the other in offset order."""
+async def whole_topic(
+    settings: Settings, places: Sequence[TopicPartition], since_ms: int | None = None
+) -> AsyncGenerator[ConsumerRecord, None]:
+    """Give every committed record of a topic's partitions up to their present end, one after the other in offset order.
+
+    With `since_ms` reading begins at the first record that was written then or later, in epoch ms.
+    """
     ends = await kafka.written_ends(settings, places, "dump")
     consumer = await kafka.started(kafka.consumer(settings, what="dump"), settings.kafka, "dump")
     try:
         consumer.assign(places)  # once: aiokafka's consumer may not stop any more after a second assignment
         for place, start in (await consumer.beginning_offsets(places)).items():
             consumer.seek(place, start)
+        if since_ms is not None and since_ms > 0:
+            for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since_ms))).items():
+                consumer.seek(place, ends[place] if found is None else found.offset)
         for place in places:
             while await consumer.position(place) < ends[place]:
                 for record in (await consumer.getmany(place, timeout_ms=1_000)).get(place, []):

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the space's base key        ARGV[1]  shard        ARGV[2]  number        ARGV[3]  payload
 -- ARGV[4]  the taker's name        ARGV[5]  msgpack {{founder's digest, states as this round tells them or '', epoch ms at which the next value lapses or 0,
---          what it means to those around: 1 for its groups + 2 for its members}, ...}; of a membership that was told {both founders' digests}
+--          what follows: 1 its groups are told again + 2 its members are + 4 it is itself, for how many ms it rests or nothing}, ...}; of a membership that was told {both founders' digests}
 -- REPLY    {'OK'} | {'LOST'} | {'GONE'} the round is not in flight: another publisher has taken over
 --
 -- Cost     O(entities and memberships in the round, and 8 INLINE around them): more are left to `carry`
@@ -31,7 +31,7 @@ local function spread(kind, digest)
 end
 
 for _, told in ipairs(cmsgpack.unpack(ARGV[5])) do
-  local digest, states, lapses, means = unpack(told)
+  local digest, states, lapses, means, rests = unpack(told)
   if #digest == 32 then
     mark_living(string.sub(digest, 1, 16))
     mark_living(string.sub(digest, 17))
@@ -44,8 +44,10 @@ for _, told in ipairs(cmsgpack.unpack(ARGV[5])) do
     else
       redis.call('ZREM', BASE .. ':lapses:' .. ARGV[1], digest)
     end
+    if rests then redis.call('ZADD', BASE .. ':rests:' .. ARGV[1], now_ms() + rests, digest) end
     if means % 2 == 1 then spread('b', digest) end
-    if means > 1 then spread('B', digest) end
+    if means % 4 > 1 then spread('B', digest) end
+    if means >= 4 then mark_living(digest) end
   end
 end
 redis.call('HSET', round, 'payload', ARGV[3])

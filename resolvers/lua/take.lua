@@ -13,7 +13,8 @@
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
 --
 -- Cost     O(keys + bytes read), both bounded by the arguments and what one document holds.
--- Keeps    A key is dirty, in flight, or told; never nowhere. What is hidden while its case is open, or being divided, stays dirty until that is settled.
+-- Keeps    A key is dirty, in flight, or told; never nowhere. What is hidden while its case is open, or being divided, stays dirty until that is settled, and what rests
+--          until it has rested.
 
 if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
@@ -135,7 +136,7 @@ local function row_of(key, told, noted)
   end
   if row[7] then
     read = read + 200 * #row[7] + #row[6] + #row[10]
-    for _, one in ipairs(row[11]) do read = read + #one end
+    for _, one in ipairs(type(row[11]) == 'table' and row[11] or {}) do read = read + #one end
   end
   return { 'e', digest, had, traits, note_rows(noted), row }
 end
@@ -145,6 +146,13 @@ local function is_hidden(key)
   local n
   if kind == 'e' then n = node_of(digest) elseif kind == 'i' then n = told_of(digest) end
   return n and not has(n, DETACHED) and has(part(find(n)), UNTOLD)
+end
+
+-- Entities of very many observations, which take long to tell: each rests after that, so that the others have their turn.
+local rests, resting = BASE .. ':rests:' .. shard, {}
+if redis.call('EXISTS', rests) == 1 then
+  redis.call('ZREMRANGEBYSCORE', rests, '-inf', now_ms())
+  for _, digest in ipairs(redis.call('ZRANGE', rests, 0, -1)) do resting['e' .. digest] = true end
 end
 
 local function take_key(key, told)
@@ -195,7 +203,7 @@ while #taken < limit and read < budget and visited < VISITS do
   local told = not seen[key] and marked[at + 1]
   if told then
     seen[key] = true
-    if is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
+    if resting[key] or is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
   end
 end
 

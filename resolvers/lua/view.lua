@@ -54,15 +54,25 @@ local function rows_left(p, old)
   return rows, erased
 end
 
--- All that was observed of a part's states: packed {state, time in ms, source, event id, participant, value}.
+-- What a part must still be like for what is read of it by and by to belong together: nothing that a new sighting alone changes.
+local function likeness(p)
+  return struct.pack('>I5I5I7I5I5I5I2', p.root, p.founder, p.first, p.count, p.case, p.gen, p.flags)
+end
+
+-- All that was observed of a part's states: packed {state, time in ms, source, event id, participant, value}. Of more than OBSERVED, which
+-- observed.lua gives page by page, the part's likeness.
 local function observations_of(p)
-  local found = {}
+  local found, visits = {}, 0
   if not has(p, SHOWN) then return found end
   local n = node(p.root)
   repeat
-    for _, id in ipairs(has(n, SHOWS) and redis.call('SMEMBERS', BASE .. ':w:' .. n.id) or {}) do
+    local shows = has(n, SHOWS) and redis.call('SSCAN', BASE .. ':w:' .. n.id, 0, 'COUNT', OBSERVED) or { '0', {} }
+    visits = visits + 1
+    if shows[1] ~= '0' or visits > OBSERVED then return likeness(p) end
+    for _, id in ipairs(shows[2]) do
       if centre_of(link(tonumber(id))) == n then
-        for _, one in ipairs(redis.call('ZRANGE', BASE .. ':o:' .. id, 0, -1)) do found[#found + 1] = one end
+        for _, one in ipairs(redis.call('ZRANGE', BASE .. ':o:' .. id, 0, OBSERVED - #found)) do found[#found + 1] = one end
+        if #found > OBSERVED then return likeness(p) end
       end
     end
     n = node(n.next)
@@ -77,7 +87,7 @@ end
 
 -- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told, and the digests that it was told to have, if there are notes) | {'split', type, {{founder of a successor, its type}, ...}}
 -- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}, 1 if an identifier that it had was erased,
---   states as told last, {observation, ...}}
+--   states as told last, {observation, ...} or, of many, the part's likeness}
 -- `old` are the nodes listed when the entity was told last: their first events are not read again.
 local function entity_row(digest, old)
   local n = node_of(digest)

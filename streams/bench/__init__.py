@@ -7,7 +7,8 @@ shows the report; no part of the pipeline imports this room.
 
 from __future__ import annotations
 
-from streams.bench.report import Growth, Latency, Rate, Report, write_report
+from streams.bench.goals import fallen
+from streams.bench.report import Goal, Growth, Latency, Rate, Report, write_report
 from streams.bench.session import FULL, QUICK, Sizes, hold
 
-__all__ = ["FULL", "QUICK", "Growth", "Latency", "Rate", "Report", "Sizes", "hold", "write_report"]
+__all__ = ["FULL", "QUICK", "Goal", "Growth", "Latency", "Rate", "Report", "Sizes", "fallen", "hold", "write_report"]

@@ -1,7 +1,8 @@
 """Plain aiokafka, copying: the same records read and written again, with the same client settings and nothing between.
 
 It is the ceiling: what a stage that reads Kafka and writes Kafka could reach if it did no work of its own. In batches
-it is the fastest that aiokafka has, and what the stages do; one send after the other is how its examples look.
+it is the fastest that aiokafka has, and what the stages do; one send after the other is how its examples look. What librdkafka
+copies is there to see what another client would be worth.
 """
 
 from __future__ import annotations
@@ -69,6 +70,38 @@ class Copying:
                 records = (await self.consumer.getmany(place, timeout_ms=1_000, max_records=self.batch_records)).get(place, [])
                 await write(self.producer, self.target, place.partition, records)
                 done += len(records)
+
+
+async def copy_by_librdkafka(ground: Ground, name: str) -> Rate | None:
+    """Copy by confluent-kafka in a thread, one consumer and one producer; None where it is not installed."""
+    try:
+        from confluent_kafka import Consumer, Producer  # noqa: PLC0415 - it is no dependency of the product
+        from confluent_kafka import TopicPartition as Place  # noqa: PLC0415
+    except ImportError:
+        return None
+    async with _copying(ground) as copying:
+        server = {"bootstrap.servers": ground.settings.kafka.bootstrap_servers}
+        producer = Producer({**server, "enable.idempotence": True, "linger.ms": 5, "queue.buffering.max.messages": 1_000_000})
+        consumer = Consumer({**server, "group.id": copying.target, "enable.auto.commit": False, "enable.partition.eof": False})
+        total = sum(copying.ends.values()) * PASSES
+        meters = Meters(ground.redis, [], ground.kafka_process)
+
+        def all_of_it() -> None:
+            for _ in range(PASSES):
+                consumer.assign([Place(place.topic, place.partition, 0) for place in copying.ends])
+                left = sum(copying.ends.values())
+                while left:
+                    for record in consumer.consume(copying.batch_records, 1.0):
+                        producer.produce(copying.target, record.value(), record.key(), partition=record.partition() or 0)
+                        left -= 1
+                    producer.poll(0)
+            producer.flush()
+
+        before, begin = await meters.read(), time.monotonic()
+        await asyncio.to_thread(all_of_it)
+        after, seconds = await meters.read(), time.monotonic() - begin
+        await asyncio.to_thread(consumer.close)
+        return Rate(name, "records", total, seconds, after.per_unit_us(before, total), after.others_cores(before, seconds))
 
 
 async def copy(ground: Ground, name: str, write: Write = in_batches) -> Rate:

@@ -76,14 +76,37 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long after the call that sends a record a read_committed consumer held its entity, in milliseconds."""
+    """How long after it was due to be sent a record's entity was held by a read_committed consumer, in milliseconds.
+
+    `share` is the part that the pace was of the rate that one worker had reached.
+    """
 
     probes: int
     records_per_second: float
+    share: float
     p50_ms: float
     p90_ms: float
     p99_ms: float
+    p999_ms: float
     most_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the project wants of a figure. `below`: smaller is better. `value` None: not measured in this run."""
+
+    name: str
+    value: float | None
+    at_least: float
+    aim: float
+    below: bool = False
+
+    @property
+    def reached(self) -> bool | None:
+        """Say whether it is what it must be at least."""
+        if self.value is None:
+            return None
+        return self.value <= self.at_least if self.below else self.value >= self.at_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +120,8 @@ class Report:
     sizes: Mapping[str, int]
     rates: tuple[Rate, ...]
     growth: tuple[Growth, ...]
-    latency: Latency | None = None
+    latency: tuple[Latency, ...] = ()
+    goals: tuple[Goal, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Give the report with what follows from its figures, rounded to what they can tell."""

@@ -11,19 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from streams.bench.goals import goals_of
 from streams.bench.ground import Ground, Say, dropped, ground, with_stages
-from streams.bench.latency import latency
+from streams.bench.latency import EVERY, latency
 from streams.bench.machine import this_machine
-from streams.bench.plain_copy import copy, send_by_send
+from streams.bench.plain_copy import copy, copy_by_librdkafka, send_by_send
 from streams.bench.report import Growth, Latency, Rate, Report
 from streams.bench.sightings import CHAIN, REPEATED, grow
 from streams.bench.stages import Measured, adapt, end_to_end, publish, resolve, resolve_and_publish, shift
 from streams.bench.stream import product_records, segment_records
+from streams.rebuild import Plan, rebuild
 from streams.settings import Settings
+from streams.tempo import Look
 from streams.times import format_time
 
-LATENCY_SHARE = 0.1
-"""Latency is measured at this part of the rate that one worker reaches."""
+SHARES = (0.1, 0.5, 0.9)
+"""Latency is measured at these parts of the rate that one worker reaches."""
 
 ALL = ("adapt", "resolve", "publish")
 
@@ -34,7 +37,7 @@ class Sizes:
 
     records: int = 60_000
     sightings: int = 100_000
-    probes: int = 300
+    probes: int = 1_000
 
 
 FULL = Sizes()
@@ -51,7 +54,18 @@ async def hold(settings: Settings, directory: Path, sizes: Sizes, what: str, say
         machine = await this_machine(made.kafka_name, made.redis)
         run = _Run(made, sizes, say)
         await run.all()
-    return Report(what, began, time.monotonic() - begin, machine, asdict(sizes), tuple(run.rates), tuple(run.growth), run.latency)
+    latency, goals = tuple(run.latency), goals_of(run.rates, run.latency)
+    return Report(what, began, time.monotonic() - begin, machine, asdict(sizes), tuple(run.rates), tuple(run.growth), latency, goals)
+
+
+class _Silent:
+    """Follows a rebuild without a word."""
+
+    def say(self, line: str) -> None:
+        """Take a line."""
+
+    def show(self, look: Look) -> None:
+        """Take a look."""
 
 
 class _Run:
@@ -60,7 +74,7 @@ class _Run:
     def __init__(self, made: Ground, sizes: Sizes, say: Say) -> None:
         self.rates: list[Rate] = []
         self.growth: list[Growth] = []
-        self.latency: Latency | None = None
+        self.latency: list[Latency] = []
         self._ground = made
         self._sizes = sizes
         self._say = say
@@ -72,6 +86,8 @@ class _Run:
         await self._ground.fill("product", product_records(self._sizes.records))
         await self._ground.fill("segment", segment_records(self._sizes.records))
         self._said(await copy(self._ground, "plain aiokafka, send by send", send_by_send))
+        if (other := await copy_by_librdkafka(self._ground, "plain confluent-kafka")) is not None:
+            self._said(other)
         await self._copy()
         await self._adapt()
         await self._stages()
@@ -122,10 +138,21 @@ class _Run:
             single = await end_to_end(at_work, "end to end, 1 worker")
             self.growth += single.growth
             await self._add(single)
-            self._say(f"sending {self._sizes.probes} probes")
-            pace = single.rate.per_second * LATENCY_SHARE
-            self.latency = await latency(at_work, self._sizes.probes, pace, self._sizes.records)
+            rate, first = single.rate.per_second, self._sizes.records
+            for share in SHARES:
+                self._say(f"sending {self._sizes.probes} probes, at {share:g} of that rate")
+                self.latency.append(await latency(at_work, self._sizes.probes, rate, share, first))
+                first += self._sizes.probes * EVERY
+        await self._rebuild(one)
         await dropped(one)
+
+    async def _rebuild(self, live: Settings) -> None:
+        plan = Plan(f"{live.space}-again")
+        target = live.model_copy(update={"space": plan.space})
+        self._ground.sites.append(target)
+        done = await rebuild(live, plan, self._ground.directory / plan.space, _Silent())
+        await self._add(Measured(Rate("rebuild", "events", done.events, done.seconds), ()))
+        await dropped(target)
 
     async def _sightings(self) -> None:
         for story, word in ((REPEATED, "repeated"), (CHAIN, "chain")):

@@ -81,7 +81,7 @@ def entity(
         typer.Option("--graph", metavar="FORM", help="Its identifiers and links instead: json, or dot for Graphviz."),
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="As it was at this event time, by what the timeline tells: RFC 3339.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="As it was at this event time, by all that is known today: RFC 3339.")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -89,8 +89,9 @@ def entity(
     """Show an entity; for an id that ended, what became of it, and the living entity that it leads to.
 
     A graph of more than about 1,000 identifiers or links is cut, the nearest to the founder are kept, and it says so. As of an event time
-    it is shown with the identifiers, traits, states and memberships that the timeline of this very id gives for then, corrections applied;
-    that costs one reading of the timeline partition in which it lies.
+    it is shown with its identifiers, traits, states and memberships of then, corrections applied: by Redis what its evidence tells, by the
+    timeline of this very id the memberships, earlier traits, and all of an id that ended. That costs the observations of the entity, in
+    bounded calls, and one reading of the timeline partition in which it lies, from when the entity was first seen.
     """
     from streams.settings import load_settings  # noqa: PLC0415 - keeps `nexus --help` quick
 
@@ -117,10 +118,16 @@ def entity(
 
 
 async def _told_then(settings: Settings, entity_id: str, as_of: str) -> dict[str, Any]:
-    from streams.life import lines_of, then, then_document  # noqa: PLC0415
+    from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
+    from streams import life  # noqa: PLC0415
+    from streams.graph import open_graph  # noqa: PLC0415
 
     at_ms = _instant(as_of)
-    return then_document(entity_id, then(await lines_of(settings, [entity_id]), at_ms))
+    async with open_graph(settings, check=False) as graph:
+        try:
+            return await life.as_of(settings, graph, entity_id, at_ms)
+        except StoreMismatch as error:
+            raise NexusError(no_space(settings)) from error
 
 
 def _instant(as_of: str) -> int:

@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     records: Annotated[int | None, typer.Option(min=1_000, help="Source records of the stream; else 60,000, quick 6,000.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes: whether it runs, not how fast.")] = False,
+    guard: Annotated[bool, typer.Option("--guard", help="Exit 1 when a ratio is far worse than it should be, with wide margins.")] = False,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -44,7 +45,8 @@ def bench(
     """
     from dataclasses import replace  # noqa: PLC0415 - keeps `nexus --help` quick
 
-    from streams.bench import FULL, QUICK, write_report  # noqa: PLC0415
+    from resolvers.errors import NexusError  # noqa: PLC0415
+    from streams.bench import FULL, QUICK, fallen, write_report  # noqa: PLC0415
     from streams.cli.bench_report import told  # noqa: PLC0415
     from streams.settings import load_settings  # noqa: PLC0415
 
@@ -59,6 +61,8 @@ def bench(
     else:
         for line in told(report):
             print(line)
+    if guard and (found := fallen(report)):
+        raise NexusError("; ".join(found))
 
 
 def _held(settings: Settings, sizes: Sizes, what: str) -> Report:

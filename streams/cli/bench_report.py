@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from streams.bench import Growth, Latency, Rate, Report
+    from streams.bench import Goal, Growth, Latency, Rate, Report
 
 _RATES = ("what", "units", "a second", "of copy", "worker µs", "Redis µs", "Kafka µs", "MiB", "others")
 _GROWTH = ("what an event costs", "in", "events", "first tenth", "middle", "last tenth", "last/first", "last/middle")
+_LATENCY = ("from due to be sent to its entity held, ms", "records a second", "p50", "p90", "p99", "p99.9", "most", "probes")
+_GOALS = ("what is wanted", "is", "at least", "aim", "reached")
 _LEGEND = "µs are CPU time per unit; MiB is a worker's peak; others is how many cores were busy with something else meanwhile."
 
 
@@ -24,9 +26,12 @@ def told(report: Report) -> Iterator[str]:
     yield _LEGEND
     yield ""
     yield from table(_GROWTH, map(_grown, report.growth))
-    if report.latency is not None:
+    if report.latency:
         yield ""
-        yield _latency(report.latency)
+        yield from table(_LATENCY, map(_latency, report.latency))
+    if report.goals:
+        yield ""
+        yield from table(_GOALS, map(_goal, report.goals))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -54,10 +59,15 @@ def _grown(one: Growth) -> tuple[str, ...]:
     return one.name, one.of, f"{one.events:,}", *costs, f"{one.last_to_first:.2f}", f"{one.last_to_middle:.2f}"
 
 
-def _latency(one: Latency) -> str:
-    at = f"at {one.records_per_second:,.0f} records a second"
-    figures = f"p50 {one.p50_ms:.0f} ms, p90 {one.p90_ms:.0f} ms, p99 {one.p99_ms:.0f} ms, most {one.most_ms:.0f} ms"
-    return f"From sending a record to holding its entity, {at}: {figures} ({one.probes} probes)."
+def _latency(one: Latency) -> tuple[str, ...]:
+    waits = (one.p50_ms, one.p90_ms, one.p99_ms, one.p999_ms, one.most_ms)
+    return f"{one.share:g} of one worker's rate", f"{one.records_per_second:,.0f}", *(f"{wait:.0f}" for wait in waits), f"{one.probes:,}"
+
+
+def _goal(one: Goal) -> tuple[str, ...]:
+    if one.reached is None:
+        return one.name, "", f"{one.at_least:g}", f"{one.aim:g}", "not measured"
+    return one.name, f"{one.value:.3g}", f"{one.at_least:g}", f"{one.aim:g}", "yes" if one.reached else "no"
 
 
 def _figure(value: float | None) -> str:

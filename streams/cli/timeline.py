@@ -16,6 +16,7 @@ from streams.cli.output import plain, print_json
 
 if TYPE_CHECKING:
     from streams.life import Line
+    from streams.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -37,23 +38,33 @@ def timeline(
 ) -> None:
     """Show what happened to an entity, in the order in which it was told. Exits 1 when the timeline tells nothing of it.
 
-    One reading of the timeline partition in which the id lies; with --absorbed of the partitions of all these ids.
+    One reading of the timeline partition in which the id lies; with --absorbed of the partitions of all these ids. It begins a day before
+    --from, or before the entity was first seen, which Redis knows of one that lives; the day is times.ahead_seconds.
     """
     from resolvers.errors import NexusError  # noqa: PLC0415 - keeps `nexus --help` quick
-    from streams.life import Wanted, lines_of, with_absorbed  # noqa: PLC0415
+    from streams.life import Wanted  # noqa: PLC0415
     from streams.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     wanted = Wanted(frozenset(kind or ()), _instant("--from", start), _instant("--to", end))
-    told = asyncio.run(with_absorbed(settings, entity_id) if others else lines_of(settings, [entity_id]))
+    told = asyncio.run(_told(settings, entity_id, wanted.start, others=others))
     if not told:
-        raise NexusError(f"{settings.topic('timeline')} tells nothing of {entity_id}")
+        raise NexusError(f"{settings.topic('timeline')} tells nothing of {entity_id}" + (f" from {start} on" if start else ""))
     found = [line for line in told if wanted.has(line)]
     if as_json:
         print_json(found)
         return
     _show(found, of_several=others)
     print(f"{len(found):,} of {len(told):,} records")
+
+
+async def _told(settings: Settings, entity_id: str, start: int | None, *, others: bool) -> list[Line]:
+    from streams.life import first_known, lines_of, with_absorbed  # noqa: PLC0415
+
+    if others:
+        return await with_absorbed(settings, entity_id, start)
+    known = [one for one in (start, await first_known(settings, entity_id)) if one is not None]
+    return await lines_of(settings, [entity_id], max(known, default=None))
 
 
 def _instant(option: str, text: str | None) -> int | None:

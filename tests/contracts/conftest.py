@@ -38,7 +38,7 @@ async def resolver(request: pytest.FixtureRequest) -> AsyncIterator[Resolver]:
     if request.param == "memory":
         yield MemoryResolver(RULES, SHARDS)
         return
-    bounds = Bounds(inline=1) if "," in request.param else Bounds()
+    bounds = Bounds(inline=1, observed=1) if "," in request.param else Bounds()
     graph = RedisResolver(request.getfixturevalue("redis_url"), RULES, f"contract-{uuid4().hex}", SHARDS, 16, bounds)
     await graph.open()
     yield graph

@@ -59,7 +59,7 @@ def clock() -> Clock:
 @pytest.fixture(params=["memory", "redis", "redis, piece by piece"])
 async def resolver(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Resolver]:
     """Give a resolver under these rules."""
-    chosen: dict[str, Any] = {"bounds": Bounds(inline=0)} if "," in request.param else {}
+    chosen: dict[str, Any] = {"bounds": Bounds(inline=0, observed=1)} if "," in request.param else {}
     request.param = request.param.partition(",")[0]
     async with opened(request, RULES, SHARDS, clock=clock, **chosen) as found:
         yield found

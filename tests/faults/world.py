@@ -78,7 +78,7 @@ class RedisStore:
 
     def connect(self) -> Resolver:
         """Give a resolver with connections of its own."""
-        return RedisResolver(self._url, RULES, self._space, SHARDS, 16, Bounds(inline=1))
+        return RedisResolver(self._url, RULES, self._space, SHARDS, 16, Bounds(inline=1, observed=1))
 
     async def drop(self) -> None:
         """Delete the space."""

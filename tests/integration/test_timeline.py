@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,20 @@ async def test_a_life_and_what_was_true_at_a_time(stack: Addresses, tmp_path: Pa
         assert {one["value"] for one in before["identifiers"]} == {"u9", "tablet"}
         assert (before["states"], before["traits"]) == ({}, {})
 
+        ended = await nexus(pipeline, "entity", former, "--as-of", "2024-05-02T12:00:00Z")  # an id that ended: by the timeline alone
+        assert ended["states"] == {"plan": {"value": "free", "since": "2024-05-02T09:00:00.000Z"}}
+
+        recent = datetime.now(UTC)
+        await pipeline.write([json.dumps({"id": "9", "at": recent.isoformat(), "user": "u1", "plan": "gone"}).encode()])
+        await pipeline.drained()
+        (line,) = await nexus(pipeline, "timeline", living, "--kind", "state", "--from", (recent - timedelta(hours=1)).isoformat())
+        assert (line["event_id"], line["data"]["to"]) == ("9", "gone")
+
         for words, said in (
             (("timeline", living[:-1] + ("a" if living[-1] != "a" else "b")), "tells nothing of"),
             (("timeline", "nobody"), "entity id"),
             (("timeline", living, "--from", "yesterday"), "--from 'yesterday' is not an RFC 3339 time"),
-            (("entity", living, "--as-of", "2020-01-01T00:00:00Z"), "knows no"),
+            (("entity", living, "--as-of", "2020-01-01T00:00:00Z"), "nothing tells of"),
         ):
             with pytest.raises(NexusError, match=said):
                 await nexus(pipeline, *words)

@@ -117,5 +117,5 @@ def test_the_same_arrival_issues_the_same_ids_in_memory_and_redis(
 ) -> None:
     way = ways[0]
     _, memory = runner.run(arrive(MemoryResolver(RULES, SHARDS), way))
-    _, redis = runner.run(in_redis(redis_url, way, Bounds(inline=1)))
+    _, redis = runner.run(in_redis(redis_url, way, Bounds(inline=1, observed=1)))
     assert memory.survivors() == redis.survivors()

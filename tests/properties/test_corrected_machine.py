@@ -38,7 +38,7 @@ class Corrected(Machine):
     @initialize(inline=st.sampled_from([1, 2, 64]), listed=st.sampled_from([1, 4, 1_000]), drawn=guards)
     def open(self, inline: int, listed: int, drawn: Guards) -> None:
         self._rules = rules_of(drawn)
-        self._bounds = Bounds(inline, listed, patience=0)
+        self._bounds = Bounds(inline, listed, patience=0, observed=listed)
         self._memory = MemoryResolver(self._rules, SHARDS, listed)
         self._redis = self._opened()
         self._said: list[Said | Erased] = []

@@ -70,7 +70,7 @@ def uncovered(history: Sequence[Item], rules: Rules) -> list[Item]:
 async def in_redis(url: str, rules: Rules, arrival: Arrival) -> tuple[Documents, dict[str, set[bytes]]]:
     """Let an arrival come to a space of its own; gives the documents, and the values and sources of names that lie in Redis then."""
     space = f"erased-{uuid4().hex}"
-    resolver = RedisResolver(url, rules, space, SHARDS, 16, Bounds(inline=2, patience=0))
+    resolver = RedisResolver(url, rules, space, SHARDS, 16, Bounds(inline=2, patience=0, observed=1))
     redis: Any = Redis.from_url(url)
     await resolver.open()
     try:

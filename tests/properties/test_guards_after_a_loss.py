@@ -27,7 +27,7 @@ from tests.properties.test_guards_in_order import Erased, Item, Said, correction
 from tests.telling import Topics, drain, publish
 
 SHARDS = 2
-BOUNDS = Bounds(inline=2, patience=0)
+BOUNDS = Bounds(inline=2, patience=0, observed=1)
 
 
 class Compacted(Topics):

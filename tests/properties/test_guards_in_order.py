@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from resolvers.correction import Correction, CorrectionBatch, Kind
 from resolvers.erasure import Erasure
 from resolvers.folds import of_centre
-from resolvers.instant import read_instant
+from resolvers.instant import read_instant, write_instant
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
@@ -23,6 +23,7 @@ from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
+from streams.life import Line, by_evidence, then
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings, TraitSettings
 from tests.batch_states import Histories, Other, batch_histories
 from tests.histories import KEY, Documents, batch, documents, read_again, written
@@ -262,7 +263,26 @@ async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Do
             await publish(resolver, topics, shard, limit=3)
     await read_again(resolver, {0: log}, rules)
     await drain(resolver, topics, SHARDS)  # what memberships carry is known of what was told
+    await check_as_of(resolver, topics)
     return await documents(resolver), topics, issued
+
+
+async def check_as_of(resolver: Resolver, topics: Topics) -> None:
+    """Check that of what was at some times the graph and the timeline say the same."""
+    lines: dict[str, list[Line]] = {}
+    for line in topics.lines:  # what no event brought happened when it was told
+        lines.setdefault(line["entity_id"], []).append(line | {"occurred_at": line["occurred_at"] or write_instant(NOW)})
+    for key in sorted(key for topic, key in topics.living() if topic == "entities")[:2]:
+        view = await resolver.view(key)
+        assert view is not None
+        for at in (*range(START_MS, NOW, 3 * STEP_MS), NOW):
+            told = then(lines[key], at)
+            known = by_evidence(told, view, at)
+            assert known.states == {name: history for name, history in told.states.items() if name in known.states}
+            assert not any(history for name, history in told.states.items() if name not in known.states)
+            assert known.traits == told.traits
+            if view.count == len(view.identifiers) and at == NOW:  # since when an identifier is known is told only once
+                assert known.identifiers.keys() == told.identifiers.keys()
 
 
 async def in_redis(url: str, rules: Rules, arrival: Arrival, bound: Bounds) -> tuple[Documents, Topics]:
@@ -360,6 +380,6 @@ def test_a_block_gives_what_would_be_without_the_identifier_and_its_end_brings_t
     block, unblock = (Said(90 + at, Kind.BLOCK, holds, (blocked,), at) for at, holds in ((8, True), (9, False)))
     ways = (history, [*history, block, unblock], [*history, block], without(history, blocked, rules))
     arrived = [data.draw(arrivals(way)) for way in ways if way]
-    found = [runner.run(in_redis(redis_url, rules, way, Bounds(inline=2, patience=0)))[0] for way in arrived]
+    found = [runner.run(in_redis(redis_url, rules, way, Bounds(inline=2, patience=0, observed=1)))[0] for way in arrived]
     assert written(found[0]) == written(found[1])
     assert written(found[2]) == written(found[3] if len(found) > 3 else {})

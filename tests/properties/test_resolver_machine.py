@@ -44,7 +44,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(inline=st.sampled_from([1, 2, 64]), listed=st.sampled_from([1, 2, 4, 1_000]))
     def open(self, inline: int, listed: int) -> None:
-        self._bounds = Bounds(inline, listed)
+        self._bounds = Bounds(inline, listed, observed=listed)
         self._memory = MemoryResolver(RULES, SHARDS, listed)
         self._redis = self._opened()
 

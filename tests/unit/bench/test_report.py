@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
-from streams.bench import Growth, Latency, Rate, Report, write_report
+from streams.bench import Goal, Growth, Latency, Rate, Report, write_report
+from streams.bench.goals import FLOORS, MOST_CALLS, fallen, goals_of
 from streams.bench.latency import quantile
 from streams.bench.machine import Machine
 from streams.bench.report import growth_of
@@ -25,7 +27,8 @@ REPORT = Report(
         Rate("publish", "output keys", 50_000, 10.0, copied_per_second=100_000.0),
     ),
     (growth_of("resolve", "µs", 100, [1.0, *[2.0] * 8, 3.0]),),
-    Latency(300, 150.0, 20.0, 30.0, 40.0, 50.0),
+    (Latency(300, 150.0, 0.5, 20.0, 30.0, 40.0, 45.0, 50.0),),
+    (Goal("end to end / copy", 0.02, 0.12, 0.35), Goal("CPU", 140.0, 150, 60, below=True), Goal("rebuild / live", None, 2, 5)),
 )
 
 
@@ -79,4 +82,32 @@ def test_a_report_names_its_machine_and_every_measurement() -> None:
         for cell in line.strip("|").split("|")
     ]
     assert cells == ["resolve", "60,000 events", "4,000", "0.040", "101", "90", "", "154", "0.2"]
-    assert "p50 20 ms, p90 30 ms, p99 40 ms, most 50 ms (300 probes)" in text
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert ["0.5 of one worker's rate", "150", "20", "30", "40", "45", "50", "300"] in rows
+
+
+def test_a_report_says_which_goals_are_reached() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in told(REPORT)]
+    assert ["end to end / copy", "0.02", "0.12", "0.35", "no"] in rows
+    assert ["CPU", "140", "150", "60", "yes"] in rows
+    assert ["rebuild / live", "", "2", "5", "not measured"] in rows
+
+
+def test_goals_are_ratios_of_what_was_measured() -> None:
+    one = Rate("end to end, 1 worker", "records", 1_000, 1.0, {"worker": 100.0}, copied_per_second=10_000.0)
+    two = Rate("end to end, 2 workers", "records", 1_000, 1.0, {"worker": 110.0})
+    found = {goal.name: goal.value for goal in goals_of([one, two, Rate("rebuild", "events", 1_000, 0.5)], REPORT.latency)}
+    assert found["end to end, one worker process / copy"] == 0.1
+    assert found["worker CPU per event with two workers / with one"] == 1.1
+    assert (found["latency at half rate, p50, ms"], found["rebuild / live rate"]) == (20.0, 2.0)
+    assert found["adapt stage, one process / copy"] is None
+
+
+def test_what_has_fallen_far_is_named() -> None:
+    calls = [growth_of(name, "calls of Redis", 10, [most] * 10) for name, most in MOST_CALLS.items()]
+    goals = tuple(Goal(name, floor, 1, 1, below=floor > 1) for name, floor in FLOORS.items())
+    good = replace(REPORT, goals=goals, growth=tuple(calls))
+    assert not fallen(good)
+    worse = tuple(replace(goal, value=None if goal.value is None else goal.value * (1.01 if goal.below else 0.99)) for goal in goals)
+    assert len(fallen(replace(good, goals=worse, growth=()))) == len(FLOORS) + len(MOST_CALLS)
+    assert "is missing" in fallen(replace(good, goals=tuple(replace(goal, value=None) for goal in goals)))[0]

@@ -60,5 +60,5 @@ def test_a_prelude_says_what_it_is(name: str) -> None:
 
 
 def test_a_source_starts_with_the_shebang_and_the_bounds() -> None:
-    lines = source_of("apply", Bounds(inline=7, listed=9, moved=4, portion=5, patience=3)).splitlines()
-    assert lines[:2] == ["#!lua", "local INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION = 7, 9, 3, 10000, 4, 5"]
+    lines = source_of("apply", Bounds(inline=7, listed=9, moved=4, portion=5, patience=3, observed=6)).splitlines()
+    assert lines[:2] == ["#!lua", "local INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION, OBSERVED = 7, 9, 3, 10000, 4, 5, 6"]
