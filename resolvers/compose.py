@@ -97,7 +97,7 @@ def _entity(rows: Rows, taken: list[Any], now: int, around: Around, remembered: 
 
 def _retired(kind: bytes, key: str) -> Iterator[OutputRecord]:
     """Write the tombstone of a key that a topic had and the graph does not know, though it has applied the whole log."""
-    yield OutputRecord(_TOPICS[kind], key, None)
+    yield OutputRecord(_TOPICS[kind], key, None, as_told=True)
 
 
 _GUARDS = {b"l": "limit", b"s": "size", b"f": "forbidden"}

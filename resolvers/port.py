@@ -35,12 +35,13 @@ class Applied:
 class OutputRecord:
     """One record of an output topic. `topic` is its word: entities, identifiers, memberships or timeline.
 
-    `value` None is a tombstone.
+    `value` None is a tombstone; its key is `as_told` where it was read from a topic.
     """
 
     topic: str
     key: str
     value: dict[str, Any] | None
+    as_told: bool = False
 
 
 Remembered = tuple[bytes, bytes, int, int] | tuple[bytes, bytes, int, int, int] | tuple[bytes]

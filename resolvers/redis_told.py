@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from resolvers.entity import Fact
-from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.hiding import told_digest
+from resolvers.identifier import Identifier, founder_of
 from resolvers.instant import hour_of, read_instant
 from resolvers.port import ToldRecord
 from resolvers.redis_rows import BIAS_HOURS, BIAS_MS, pack
@@ -25,7 +26,7 @@ def told_row(rules: Rules, record: ToldRecord) -> list[Any]:
         case "entities":
             return [*_entity(rules, record), _compared(_said_of_entity, rules, record)]
         case "identifiers":
-            digest = identifier_digest(rules.identity_key, Identifier(*record.key.split(":", 2)))
+            digest = told_digest(rules, Identifier(*record.key.split(":", 2)))
             return ["i", digest, int(record.document is not None), record.key, _compared(_said_of_identifier, rules, record)]
         case _:
             person, group = record.key.split(":")

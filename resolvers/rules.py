@@ -49,6 +49,8 @@ class IdentifierDeclaration(Protocol):
     def hub(self) -> HubDeclaration | None: ...
     @property
     def blocked(self) -> Sequence[str]: ...
+    @property
+    def hashed(self) -> bool: ...
 
 
 class TraitDeclaration(Protocol):
@@ -111,6 +113,9 @@ class Rules:
     identity_key: bytes
     fingerprint: str
     states: States = NO_STATES
+    hashed: frozenset[tuple[str, str]] = frozenset()
+    """(entity type, identifier type) of those whose values leave as keyed digests."""
+
     _seen: dict[tuple[str, str, str], Usable | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -119,7 +124,8 @@ class Rules:
     ) -> Rules:
         """Make rules of the settings' declarations. Raises KeyError or ValueError for what a settings check refuses."""
         rules = {name: _entity_rule(name, declared) for name, declared in entities.items()}
-        return cls(rules, identity_key, _fingerprint(entities, rules, states), States.declared(states))
+        hashed = frozenset((name, kind) for name, entity in entities.items() for kind, one in entity.identifiers.items() if one.hashed)
+        return cls(rules, identity_key, _fingerprint(entities, rules, states), States.declared(states), hashed)
 
     def usable(self, entity_type: str, identifier_type: str, raw: str) -> Usable | None:
         """Normalise a value, or give None when it is undeclared, blank, too long or blocked and so connects nothing."""
@@ -188,4 +194,5 @@ def _fingerprint(entities: Mapping[str, EntityDeclaration], rules: Mapping[str, 
 
 def _told(rule: IdentifierRule, declared: IdentifierDeclaration) -> Iterable[object]:
     hub = list(rule.hub) if rule.hub else None
-    return [rule.priority, declared.normalise or "exact", declared.region, rule.limit, hub, sorted(declared.blocked)]
+    told = [rule.priority, declared.normalise or "exact", declared.region, rule.limit, hub, sorted(declared.blocked)]
+    return [*told, "hashed"] if declared.hashed else told

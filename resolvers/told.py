@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from resolvers.entity import EntityView, Fact, MembershipView, Point, SeenIdentifier
-from resolvers.identifier import Identifier, founder_of, identifier_digest
+from resolvers.hiding import told_digest
+from resolvers.identifier import Identifier, founder_of
 from resolvers.instant import hour_of, read_instant
 from resolvers.port import ToldRecord
 from resolvers.rules import Rules
@@ -106,7 +107,7 @@ def _states(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _seen(rules: Rules, identifier: Identifier) -> SeenIdentifier:
-    return SeenIdentifier(identifier, identifier_digest(rules.identity_key, identifier), 0, 0, NOWHEN)
+    return SeenIdentifier(identifier, told_digest(rules, identifier), 0, 0, NOWHEN)
 
 
 def told_membership(document: dict[str, Any] | None) -> MembershipView | None:

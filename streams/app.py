@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from mode import Service, get_logger
 
+from resolvers.hiding import hiding
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
@@ -306,6 +307,7 @@ def add_publish(wiring: Wiring) -> None:
         settings.outputs.tombstones,
         settings.worker.round_keys,
         settings.kafka.transaction_timeout_ms / 1000,
+        hiding(wiring.rules),
     )
     group, patience_seconds = kafka.group_id(settings, "rounds"), settings.kafka.connect_seconds
     rounds = CommittedRounds(

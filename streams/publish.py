@@ -20,6 +20,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from resolvers.errors import Fenced, KafkaUnavailable, SettingsError, StoreLost
+from resolvers.hiding import Hide
 from resolvers.port import OutputRecord, Resolver, Round, Waiting
 from streams.batch import Job
 from streams.counters import Counters
@@ -75,12 +76,13 @@ class RoundNumbers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How rounds are written: topic by word (entities, identifiers, memberships, timeline), and what ended ids become."""
+    """How rounds are written: topic by word (entities, identifiers, memberships, timeline), what ended ids become, what is hidden."""
 
     topics: Mapping[str, str]
     tombstones: bool = False
     round_keys: int = 1_000
     round_seconds: float = 60.0
+    hide: Hide | None = None
 
 
 class ShardPublisher:
@@ -171,7 +173,7 @@ class ShardPublisher:
                 await self._recovery.read(self.shard)
                 return Turn.TOLD
         if taken.records:
-            payload = encode_round(taken, self._clock(), tombstones=self._telling.tombstones)
+            payload = encode_round(taken, self._clock(), tombstones=self._telling.tombstones, hide=self._telling.hide)
             await self._resolver.keep(taken, payload)
             await self._tell(producer, taken.number, payload)
         await self._resolver.finish(taken)
@@ -194,12 +196,12 @@ class ShardPublisher:
         self._told = number
 
 
-def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False) -> bytes:
+def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False, hide: Hide | None = None) -> bytes:
     """Write a round's records, each with its version, as the bytes that are kept and sent."""
     recorded_at = format_time(at_ms)
     lines: dict[str, int] = {}
     packed: list[tuple[str, bytes, bytes | None]] = []
-    for record in taken.records:
+    for record in taken.records if hide is None else map(hide, taken.records):
         value = record.value
         if value is not None and record.topic == "timeline":
             line = lines[record.key] = lines.get(record.key, -1) + 1

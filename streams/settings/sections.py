@@ -105,6 +105,7 @@ class IdentifierSettings(Section):
         None, description="When a value is shared too widely to count; left out, `of` is the strongest type and `over` is 5."
     )
     blocked: list[str] = Field(default_factory=list, description="Values that connect nothing, or `re:` and a regular expression.")
+    hashed: bool = Field(default=False, description="Whether its values leave as digests, keyed with `identity_key`, on the output topics.")
 
 
 class TraitSettings(Section):

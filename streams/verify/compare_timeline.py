@@ -73,7 +73,7 @@ class Timeline:
                 continue
             if len(entity.members) <= LISTED:
                 names = (self._expected.identifiers[number] for number in entity.members)
-                yield from self._identifiers(key, {(name.type, name.value) for name in names}, life.identifiers)
+                yield from self._identifiers(key, {(name.type, name.told) for name in names}, life.identifiers)
             traits = told_traits({name: value for name, (_, value) in entity.traits.items()})
             for name in sorted(traits.keys() | life.traits.keys()):
                 wanted, found = (shorten(side.get(name, b"nothing").decode()) for side in (traits, life.traits))

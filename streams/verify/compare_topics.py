@@ -90,7 +90,7 @@ class Topics:
 
     def _shard(self, word: str, document: dict[str, Any], shards: int) -> int:
         if word == "identifiers":
-            digest = self._expected.usable.digest(document["entity_type"], document["type"], document["value"])
+            digest = self._expected.usable.told_digest(document["entity_type"], document["type"], document["value"])
         else:
             digest = founding_digest(document["entity_id" if word == "entities" else "person_id"]) or b""
         return int.from_bytes(digest[:4], "big") % shards

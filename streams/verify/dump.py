@@ -236,6 +236,7 @@ _READERS: dict[str, Reader] = {
     "s": lambda *_: None,  # which states were told
     "w": _showing,
     "lapses": lambda *_: None,  # when values lapse
+    "rests": lambda *_: None,  # until when entities of very many observations are not told again
     "R": lambda *_: None,  # which refusals were told
     "y": _bucketed("erased", bytes, parse_erasure, _by_digest),
     "z": _bucketed("first_of", bytes, bytes, _by_digest),

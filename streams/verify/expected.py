@@ -294,7 +294,7 @@ class Expected:
 
     def _listed(self, number: int) -> dict[str, Any]:
         name, seen = self.identifiers[number], self.seen[number]
-        return {"type": name.type, "value": name.value, "first_seen": written(seen.first[0]), "last_seen": _last(seen.first[0], seen.last)}
+        return {"type": name.type, "value": name.told, "first_seen": written(seen.first[0]), "last_seen": _last(seen.first[0], seen.last)}
 
 
 @dataclass(frozen=True, slots=True)

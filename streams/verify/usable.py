@@ -34,11 +34,13 @@ class Name:
     value: str
     digest: bytes = field(repr=False)
     priority: int
+    told: str = ""
+    """What the topics say for its value: that, or its first digest where the type is hashed."""
 
     @property
     def key(self) -> str:
         """Give its key on the identifiers topic."""
-        return f"{self.entity_type}:{self.type}:{self.value}"
+        return f"{self.entity_type}:{self.type}:{self.told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class _Kind:
     priority: int
     blocked: frozenset[str]
     patterns: tuple[str, ...]
+    hashed: bool = False
 
 
 class Usable:
@@ -57,7 +60,9 @@ class Usable:
         self._secret = settings.identity_key.get_secret_value().encode()
         self._prefixes = {name: str(entity.prefix) for name, entity in settings.entities.items()}
         self._kinds = {
-            (name, kind): _Kind(normal_form(one.normalise, one.region), one.priority or 0, *_blocked([*entity.blocked, *one.blocked]))
+            (name, kind): _Kind(
+                normal_form(one.normalise, one.region), one.priority or 0, *_blocked([*entity.blocked, *one.blocked]), one.hashed
+            )
             for name, entity in settings.entities.items()
             for kind, one in entity.identifiers.items()
         }
@@ -83,12 +88,18 @@ class Usable:
         form = declared.form(value)
         if not 0 < len(form) <= _LONGEST or any(_is_blocked(one.casefold(), declared) for one in (value.strip(), form)):
             return None
-        return Name(entity_type, kind, form, self.digest(entity_type, kind, form), declared.priority)
+        digest = self.digest(entity_type, kind, form)
+        return Name(entity_type, kind, form, digest, declared.priority, digest.hex() if declared.hashed else form)
 
     def digest(self, entity_type: str, kind: str, value: str) -> bytes:
         """Digest an identifier that no erasure has covered."""
         text = f"{entity_type}\x1f{kind}\x1f\x1f{value}"
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).digest()
+
+    def told_digest(self, entity_type: str, kind: str, told: str) -> bytes:
+        """Give the first digest of an identifier as a topic names it."""
+        declared = self._kinds.get((entity_type, kind))
+        return bytes.fromhex(told) if declared is not None and declared.hashed else self.digest(entity_type, kind, told)
 
     def named(self, entity_type: str, kind: str, digest: str) -> Name | None:
         """Give the identifier that a digest in hex names, without its value; None where it is no digest."""

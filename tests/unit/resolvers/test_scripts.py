@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,11 @@ def test_a_prelude_says_what_it_is(name: str) -> None:
 def test_a_source_starts_with_the_shebang_and_the_bounds() -> None:
     lines = source_of("apply", Bounds(inline=7, listed=9, moved=4, portion=5, patience=3, observed=6)).splitlines()
     assert lines[:2] == ["#!lua", "local INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION, OBSERVED = 7, 9, 3, 10000, 4, 5, 6"]
+
+
+def test_the_least_rights_that_are_told_have_every_command_that_scripts_call() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "secure.md").read_text(encoding="utf-8")
+    (user,) = (line for line in page.splitlines() if line.startswith("user nexus on"))
+    allowed = {word.removeprefix("+") for word in user.split() if word.startswith("+")}
+    called = {name.lower() for source in LUA.values() for name in re.findall(r"(?:redis\.call|later)\('([A-Z]+)'", source)}
+    assert called <= allowed

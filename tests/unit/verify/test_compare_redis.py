@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from streams.settings import Settings
-from streams.verify.compare_redis import compare_frame, compare_redis
+from streams.verify.compare_redis import FORMAT, compare_frame, compare_redis
 from streams.verify.dump import Dump
 from streams.verify.expected import Expected
 from streams.verify.recompute import recompute
@@ -281,7 +281,7 @@ def test_a_position_lies_after_the_last_record_and_not_after_the_end() -> None:
 
 
 def test_a_space_made_with_other_settings_is_named() -> None:
-    meta = {"format": "4", "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
+    meta = {"format": FORMAT, "buckets": "4096", "shards": "6", "identity_key": recompute([], Settings()).usable.digest("", "", "").hex()}
     assert list(compare_frame(Dump(meta=meta), Settings(), {})) == []
     other = Settings(identity_key="another key", partitions=3)
     assert [one.subject for one in compare_frame(Dump(meta=meta), other, {})] == ["shards", "identity_key"]

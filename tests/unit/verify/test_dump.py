@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import msgpack
 
-from streams.verify.dump import Dump
+from streams.verify.dump import _READERS, Dump
 from streams.verify.instants import YEAR_ONE
 from streams.verify.packed import Fold, LinkRecord, ListHeads, Node, Pair, Part
 
@@ -91,3 +94,11 @@ def test_states_positions_and_the_outbox_are_read() -> None:
     assert (dump.case(5), dump.case(4)) == (4, 4)
     assert dump.cases == {4: {7, 9}}
     assert (dump.outbox, dump.rounds) == ({"dirty": 3, "rounds in flight": 1}, {1: 8})
+
+
+def test_every_kind_of_key_that_the_page_names_is_read() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "redis-layout.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    kinds = {name.partition(":")[0] for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert {"meta", "rests", "lapses"} <= kinds
+    assert kinds - {"recovery", "ends"} <= set(_READERS)  # while these are there, the space is not what the topics say
