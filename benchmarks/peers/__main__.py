@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="The same sightings resolved by this project and by batch peers; see benchmarks/README.md."
     )
-    parser.add_argument("--records", type=int, default=usual.records)
+    parser.add_argument("--records", type=int, action="append", help="records of a load; several runs if repeated")
     parser.add_argument("--later", type=int, help="records that come afterwards; 1 %% of the others unless given")
     parser.add_argument("--chain", type=int, default=usual.chain, help="links of one more person, whose identifiers form a chain")
     parser.add_argument("--hops", type=int, default=HOPS, help="hops that a bounded query walks")
@@ -31,15 +31,17 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=PEERS, help="this peer, several if repeated; the baseline runs always")
     parser.add_argument("--result", type=Path, default=RESULT, help="where the report is kept; '-' keeps none")
     chosen = parser.parse_args()
-    later = chosen.records // 100 if chosen.later is None else chosen.later
-    task = Task(chosen.records, max(1, later), chosen.chain, chosen.hops, chosen.limit)
-    try:
-        report = _with_redis(task, chosen.only or tuple(PEERS))
-    except PartitionsDiffer as differ:
-        sys.exit(f"partitions differ:\n{differ}")
-    print("\n".join(table(report)))
+    reports = []
+    for records in chosen.records or [usual.records]:
+        later = max(1, records // 100) if chosen.later is None else chosen.later
+        task = Task(records, later, chosen.chain, chosen.hops, chosen.limit)
+        try:
+            reports.append(_with_redis(task, chosen.only or tuple(PEERS)))
+        except PartitionsDiffer as differ:
+            sys.exit(f"partitions differ:\n{differ}")
+        print(f"\n{records:,} records, then {later:,}\n\n" + "\n".join(table(reports[-1])), flush=True)
     if str(chosen.result) != "-":
-        chosen.result.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        chosen.result.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
 
 
 def _with_redis(task: Task, names: Sequence[str]) -> dict[str, Any]:

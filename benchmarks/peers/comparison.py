@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,21 @@ from streams.bench.machine import Machine, this_machine
 ROOT = Path(__file__).parents[2]
 METHOD = (
     "Every peer reads the same NDJSON file of sightings and writes a table of identifiers and entities, in a process of its own, one after "
-    "the other; imports are not timed. Then later_records more come. A batch peer runs again over everything, and its first new record is "
-    "resolved when its table is written. seconds: until the whole answer is written; first_seconds: until the first new record is "
-    "resolved; cpu_seconds and mib with those of Redis, where there is one. Partitions are compared with a union-find in plain Python."
+    "the other; imports are not timed. Then later records come, the first of somebody new. A batch peer runs again over everything: its "
+    "first new record is resolved when its table is written. Seconds from the start of a step: first, until its first record is resolved; "
+    "resolved, until all are, and can be looked up; written, until all of the table is written, or what changed is told. CPU, and MiB (the "
+    "peak of the process), are with those of Redis, where there is one. Partitions are compared with that of a union-find in plain Python."
 )
+COLUMNS = (
+    ("load", "load", "written_seconds"),
+    ("CPU of it", "load", "cpu_seconds"),
+    ("later: first resolved", "later", "first_seconds"),
+    ("all resolved", "later", "resolved_seconds"),
+    ("all written", "later", "written_seconds"),
+    ("CPU of it", "later", "cpu_seconds"),
+)
+RATIOS = (COLUMNS[0], COLUMNS[2], COLUMNS[3])
 Say = Callable[[str], None]
-Peers = list[dict[str, Any]]
 
 
 class PartitionsDiffer(Exception):  # noqa: N818 - what happened is the name
@@ -49,25 +59,57 @@ class Task:
 
 def compare(task: Task, redis_url: str, names: Sequence[str] = tuple(PEERS), say: Say = lambda _: None) -> dict[str, Any]:
     """Measure the peers that are installed; gives the report. Raises PartitionsDiffer, once all were measured."""
-    machine = asyncio.run(_machine(redis_url))
+    at, machine = datetime.now(UTC).isoformat(timespec="seconds"), asyncio.run(_machine(redis_url))
+    peers: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="nexus-peers-") as name:
-        directory = Path(name)
-        write_records(directory / "records.ndjson", task.records, task.chain)
-        write_later(directory / "later.ndjson", task.later, task.records)
-        peers, partitions = _measured(task, names, directory, redis_url, say)
-    wrong = _checked(peers, partitions)
-    identifiers = [len(partition) for partition in partitions[BASELINE]]
-    if wrong:
+        files = Files(Path(name), redis_url)
+        write_records(files.records, task.records, task.chain)
+        write_later(files.later, task.later, task.records)
+        peers.append({"name": BASELINE, **_run(task, BASELINE, files), "agrees": True})
+        expected = files.partitions(BASELINE)
+        for peer in (one for one in names if one != BASELINE):
+            peers.append({"name": peer, **_figures(task, peer, files, expected)})
+            say(json.dumps(peers[-1]))
+    if wrong := [f"{one['name']}: {one['differs']}" for one in peers if "differs" in one and not PEERS[one["name"]].bounded]:
         raise PartitionsDiffer("\n".join(wrong))
     return {
+        "at": at,
         "method": METHOD,
         "task": asdict(task),
-        "identifiers": {"loaded": identifiers[0], "later": identifiers[1]},
-        "entities": {"loaded": entities_in(partitions[BASELINE][0]), "later": entities_in(partitions[BASELINE][1])},
+        "identifiers": dict(zip(("loaded", "later"), map(len, expected), strict=True)),
+        "entities": dict(zip(("loaded", "later"), map(entities_in, expected), strict=True)),
         "machine": {field: value for field, value in asdict(machine).items() if field not in {"kafka", "libraries"}},
         "packages": {name: installed(name) for entry in PEERS.values() for name in entry.needs},
         "peers": peers,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the records lie and each peer works; and the Redis that is empty."""
+
+    directory: Path
+    redis_url: str
+
+    @property
+    def records(self) -> Path:
+        """The records of the load."""
+        return self.directory / "records.ndjson"
+
+    @property
+    def later(self) -> Path:
+        """The records that come afterwards."""
+        return self.directory / "later.ndjson"
+
+    def place(self, peer: str) -> Path:
+        """Give a peer's own directory, and make it if it is not there."""
+        found = self.directory / peer.replace(" ", "-")
+        found.mkdir(exist_ok=True)
+        return found
+
+    def partitions(self, peer: str) -> tuple[Partition, Partition]:
+        """Read what a peer came to after each step."""
+        return read_partition(self.place(peer) / LOADED), read_partition(self.place(peer) / LATER)
 
 
 async def _machine(redis_url: str) -> Machine:
@@ -78,29 +120,22 @@ async def _machine(redis_url: str) -> Machine:
         await redis.aclose()
 
 
-def _measured(
-    task: Task, names: Sequence[str], directory: Path, url: str, say: Say
-) -> tuple[Peers, dict[str, tuple[Partition, Partition]]]:
-    peers: Peers = []
-    partitions: dict[str, tuple[Partition, Partition]] = {}
-    for name in (BASELINE, *(one for one in names if one != BASELINE)):
-        if missing := PEERS[name].missing():
-            peers.append({"name": name, "left_out": f"not installed: {', '.join(missing)}"})
-        else:
-            place = directory / name.replace(" ", "-")
-            place.mkdir()
-            peers.append({"name": name, **_run(task, name, place, url)})
-            if "later" in peers[-1]:
-                partitions[name] = read_partition(place / LOADED), read_partition(place / LATER)
-        say(json.dumps(peers[-1]))
-    return peers, partitions
+def _figures(task: Task, name: str, files: Files, expected: tuple[Partition, Partition]) -> dict[str, Any]:
+    """Measure a peer if it is installed, and say whether its partitions are the expected ones."""
+    if missing := PEERS[name].missing():
+        return {"left_out": f"not installed: {', '.join(missing)}"}
+    found = _run(task, name, files)
+    if "stopped" in found:
+        return found
+    differences = [difference(*both) for both in zip(expected, files.partitions(name), strict=True)]
+    return {**found, "agrees": not any(differences), **({"differs": " / ".join(differences)} if any(differences) else {})}
 
 
-def _run(task: Task, name: str, place: Path, url: str) -> dict[str, Any]:
+def _run(task: Task, name: str, files: Files) -> dict[str, Any]:
     """Measure one peer in a process of its own."""
-    files = [str(one) for one in (place.parent / "records.ndjson", place.parent / "later.ndjson", place)]
-    bounds = ["--redis", url, "--hops", str(task.hops), "--limit", str(task.limit_seconds)]
-    command = [sys.executable, "-m", "benchmarks.peers.measure", name, *files, *bounds]
+    arguments = [name, *map(str, (files.records, files.later, files.place(name)))]
+    bounds = ["--redis", files.redis_url, "--hops", str(task.hops), "--limit", str(task.limit_seconds)]
+    command = [sys.executable, "-m", "benchmarks.peers.measure", *arguments, *bounds]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     found = dict(zip(("load", "later"), map(json.loads, done.stdout.splitlines()), strict=False))
     if done.returncode == -signal.SIGALRM:
@@ -109,56 +144,38 @@ def _run(task: Task, name: str, place: Path, url: str) -> dict[str, Any]:
     return found
 
 
-def _checked(peers: Peers, partitions: dict[str, tuple[Partition, Partition]]) -> list[str]:
-    """Write to each peer whether its partitions agree; gives the differences that no bound explains."""
-    wrong = []
-    for peer in peers:
-        name = peer["name"]
-        if name not in partitions:
-            continue
-        found = [difference(*both) for both in zip(partitions[BASELINE], partitions[name], strict=True)]
-        peer["agrees"] = not any(found)
-        if any(found):
-            peer["differs"] = " / ".join(found)
-            if not PEERS[name].bounded:
-                wrong.append(f"{name}: {peer['differs']}")
-    return wrong
-
-
 def table(report: dict[str, Any]) -> list[str]:
-    """Write the figures as a table in Markdown: seconds, and how many times ours."""
+    """Write the figures as a table in Markdown; then how many times ours each is."""
     ours: dict[str, Any] = next((one for one in report["peers"] if one["name"] == OURS), {})
-    steps = "load, s | CPU s | MiB | all later ones, s | first later one, s"
-    lines = [f"| peer | {steps} | load / ours | all later / ours | first later / ours | same partition |", f"|---|{'---:|' * 8}---|"]
+    heads = [*(f"{head}, s" for head, _, _ in COLUMNS), "MiB", *(f"{head} / ours" for head, _, _ in RATIOS)]
+    lines = [f"| peer | {' | '.join(heads)} | same partition |", f"|---|{'---:|' * len(heads)}---|"]
     return lines + [_line(one, ours) for one in report["peers"]]
 
 
 def _line(peer: dict[str, Any], ours: dict[str, Any]) -> str:
-    if "left_out" in peer or "load" not in peer:
-        return f"| {peer['name']} | {peer.get('left_out') or peer['stopped']} " + "| " * 8 + "|"
-    steps = [("load", "seconds"), ("later", "seconds"), ("later", "first_seconds")]
-    load, *later = [peer.get(step, {}).get(field) for step, field in steps]
-    ratios = [_ratio(peer.get(step, {}).get(field), ours.get(step, {}).get(field)) for step, field in steps]
-    cells = [
-        _number(load),
-        f"{peer['load']['cpu_seconds']:.1f}",
-        f"{peer['load']['mib']:,}",
-        *map(_number, later),
-        *ratios,
-        _agreement(peer),
-    ]
-    return f"| {peer['name']} | {' | '.join(cells)} |"
+    cells = [_seconds(_figure(peer, *where)) for _, *where in COLUMNS]
+    cells += [str(peer["load"]["mib"]) if "load" in peer else ""]
+    cells += [_ratio(_figure(peer, *where), _figure(ours, *where)) for _, *where in RATIOS]
+    return f"| {peer['name']} | {' | '.join(cells)} | {_agreement(peer)} |"
+
+
+def _figure(peer: dict[str, Any], step: str, field: str) -> float | None:
+    found: float | None = peer.get(step, {}).get(field)
+    return found
 
 
 def _agreement(peer: dict[str, Any]) -> str:
     if "agrees" not in peer:
-        return str(peer.get("stopped", ""))
+        return str(peer.get("stopped") or peer["left_out"])
     return "yes" if peer["agrees"] else f"no: {peer['differs'].split(';')[0]}"
 
 
-def _number(seconds: float | None) -> str:
+def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.4f}" if seconds < 0.1 else f"{seconds:.2f}"
 
 
 def _ratio(seconds: float | None, ours: float | None) -> str:
-    return "" if not seconds or not ours else f"{seconds / ours:,.2g}" if seconds / ours < 100 else f"{seconds / ours:,.0f}"
+    if not seconds or not ours:
+        return ""
+    ratio = seconds / ours
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.peers.peer import InOneProcess, Resolved, package
+from benchmarks.peers.peer import InOneProcess, package
 from benchmarks.peers.sightings import pairs, read_sightings
 from benchmarks.peers.table import write_table
 
@@ -22,7 +22,7 @@ class Components(InOneProcess, ABC):
         """Compute everything."""
         self._all([records], table)
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:  # noqa: ARG002 - nothing before all is
+    def more(self, records: Path, later: Path, table: Path) -> None:
         """Compute everything again."""
         self._all([records, later], table)
 
@@ -46,7 +46,7 @@ class UnionFind(InOneProcess):
         """Compute everything."""
         self._all([records], table)
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:  # noqa: ARG002 - nothing before all is
+    def more(self, records: Path, later: Path, table: Path) -> None:
         """Compute everything again."""
         self._all([records, later], table)
 

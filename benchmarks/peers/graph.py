@@ -7,6 +7,7 @@ connected component.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,6 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from benchmarks.peers.peer import Resolved
 from benchmarks.peers.sightings import Sighting, read_sightings
 from resolvers.evidence import evidence_of
 from resolvers.port import Round
@@ -42,6 +42,7 @@ class Graph:
     """The graph in a Redis of its own, one client, one call at a time."""
 
     needs: ClassVar[tuple[str, ...]] = ()
+    reached: dict[str, float]
 
     def __init__(self, url: str) -> None:
         self._runner = asyncio.Runner()
@@ -55,12 +56,12 @@ class Graph:
         with table.open("w", encoding="utf-8") as file:
             self._runner.run(self._resolve(read_sightings([records]), file))
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:  # noqa: ARG002 - what is applied stays
+    def more(self, records: Path, later: Path, table: Path) -> None:  # noqa: ARG002 - what is applied stays
         """Apply the first alone, as it would come in a stream, then the others; tell what changed."""
         sightings = read_sightings([later])
         with table.open("a", encoding="utf-8") as file:
             self._runner.run(self._apply(islice(sightings, 1)))
-            resolved()
+            self.reached["first"] = time.perf_counter()
             self._runner.run(self._resolve(sightings, file))
 
     def show(self, table: Path) -> None:
@@ -79,6 +80,7 @@ class Graph:
         await self._apply(sightings)
         while await self._resolver.settle() + await self._resolver.sweep(SWEPT):
             pass
+        self.reached["resolved"] = time.perf_counter()
         for shard in range(SHARDS):
             while isinstance(taken := await self._resolver.take(shard, ROUND_KEYS, 0), Round):
                 await self._resolver.keep(taken, encode_round(taken, 0))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.peers.peer import InOneProcess, Resolved, package
+from benchmarks.peers.peer import InOneProcess, package
 from benchmarks.peers.sightings import pairs, read_sightings
 from benchmarks.peers.table import write_table
 
@@ -35,7 +36,7 @@ class Judgements(InOneProcess):
         self._session.commit()
         self.show(table)
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:  # noqa: ARG002 - what is loaded stays
+    def more(self, records: Path, later: Path, table: Path) -> None:  # noqa: ARG002 - what is loaded stays
         """Decide what was not decided."""
         for number, seen in enumerate(self._seen(later)):
             for one, other in pairs(seen):
@@ -43,8 +44,9 @@ class Judgements(InOneProcess):
                     self._resolver.decide(one, other, self._positive, user=USER)
             if number == 0:
                 self._session.commit()
-                resolved()
+                self.reached["first"] = time.perf_counter()
         self._session.commit()
+        self.reached["resolved"] = time.perf_counter()
 
     def show(self, table: Path) -> None:
         """Write the canonical identifier of each that was seen."""

@@ -35,26 +35,26 @@ def main() -> None:
     peer = PEERS[chosen.name].make(Surroundings(chosen.directory, chosen.redis, chosen.hops))
     loaded, later = chosen.directory / LOADED, chosen.directory / LATER
     try:
-        _step(peer, chosen.limit, lambda _: peer.load(chosen.records, loaded))
+        _step(peer, chosen.limit, lambda: peer.load(chosen.records, loaded))
         later.write_bytes(loaded.read_bytes())
-        _step(peer, chosen.limit, lambda resolved: peer.more(chosen.records, chosen.later, later, resolved))
+        _step(peer, chosen.limit, lambda: peer.more(chosen.records, chosen.later, later))
         peer.show(later)
     finally:
         peer.close()
 
 
-def _step(peer: Peer, limit: int, step: Callable[[Callable[[], None]], None]) -> None:
-    first: list[float] = []
+def _step(peer: Peer, limit: int, step: Callable[[], None]) -> None:
+    peer.reached = {}
     gc.collect()
     before = _cpu_seconds(peer)
     signal.alarm(limit)
     began = time.perf_counter()
-    step(lambda: first.append(time.perf_counter() - began))
-    seconds = time.perf_counter() - began
+    step()
+    ended = time.perf_counter()
     signal.alarm(0)
+    reached = {"first": ended, "resolved": ended, "written": ended} | peer.reached
     told = {
-        "seconds": round(seconds, 4),
-        "first_seconds": round(first[0] if first else seconds, 4),
+        **{f"{name}_seconds": round(at - began, 4) for name, at in reached.items()},
         "cpu_seconds": round(_cpu_seconds(peer) - before, 3),
         "mib": round(_peak_mib() + peer.elsewhere()[1]),
     }

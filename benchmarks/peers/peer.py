@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-Resolved = Callable[[], None]
-"""Called once the first record of those that came later is resolved."""
-
 
 class Peer(Protocol):
-    """A way to resolve identifiers. One object lives through a load and what comes after it."""
+    """A way to resolve identifiers. One object lives through a load and what comes after it.
+
+    A peer that has a part of the answer before the table is written notes in `reached`, by `time.perf_counter`, when the `first` record was
+    resolved, and when all were, `resolved`.
+    """
+
+    reached: dict[str, float]
 
     needs: ClassVar[tuple[str, ...]]
     """The packages that it is made with, beside the standard library and this project."""
@@ -20,7 +22,7 @@ class Peer(Protocol):
     def load(self, records: Path, table: Path) -> None:
         """Read all records and write the table."""
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:
+    def more(self, records: Path, later: Path, table: Path) -> None:
         """Resolve the records that came `later` too, until all of the answer is where its readers look."""
 
     def show(self, table: Path) -> None:
@@ -35,6 +37,8 @@ class Peer(Protocol):
 
 class InOneProcess:
     """A peer that works in its own process alone, and writes the table by itself."""
+
+    reached: dict[str, float]
 
     needs: ClassVar[tuple[str, ...]] = ()
 

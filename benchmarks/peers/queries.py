@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.peers.peer import InOneProcess, Resolved, package
+from benchmarks.peers.peer import InOneProcess, package
 
 SEEN = """
 create or replace table seen as
@@ -77,7 +77,7 @@ class Query(InOneProcess):
         """Ask of everything."""
         self._all([records], table)
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:  # noqa: ARG002 - nothing before all is
+    def more(self, records: Path, later: Path, table: Path) -> None:
         """Ask of everything again."""
         self._all([records, later], table)
 
@@ -101,7 +101,7 @@ class Contracted(InOneProcess):
         """Join to an empty table."""
         self._join(records, table)
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:  # noqa: ARG002 - nothing before all is
+    def more(self, records: Path, later: Path, table: Path) -> None:  # noqa: ARG002 - what is joined stays
         """Join to the table that is there."""
         self._join(later, table)
 
@@ -128,7 +128,7 @@ class Splink(InOneProcess):
         """Cluster everything."""
         self._all([records], table)
 
-    def more(self, records: Path, later: Path, table: Path, resolved: Resolved) -> None:  # noqa: ARG002 - nothing before all is
+    def more(self, records: Path, later: Path, table: Path) -> None:
         """Cluster everything again."""
         self._all([records, later], table)
 

@@ -44,5 +44,5 @@ def _named(identifiers: Mapping[str, str | None]) -> list[str]:
 
 def _chain(links: int) -> Iterator[Sighting]:
     for number in range(links):
-        seen = [f"email:old-{number}@chain.example", f"email:old-{number + 1}@chain.example"]
+        seen = [f"email:old-{number:06}@chain.example", f"email:old-{number + 1:06}@chain.example"]
         yield Sighting(f"chain-{number}", format_time(START_MS + number * STEP_MS), seen)
