@@ -32,13 +32,13 @@ METHOD = (
 )
 COLUMNS = (
     ("load", "load", "written_seconds"),
-    ("CPU of it", "load", "cpu_seconds"),
-    ("later: first resolved", "later", "first_seconds"),
+    ("its CPU", "load", "cpu_seconds"),
+    ("first resolved", "later", "first_seconds"),
     ("all resolved", "later", "resolved_seconds"),
     ("all written", "later", "written_seconds"),
-    ("CPU of it", "later", "cpu_seconds"),
+    ("their CPU", "later", "cpu_seconds"),
 )
-RATIOS = (COLUMNS[0], COLUMNS[2], COLUMNS[3])
+RATIOS = COLUMNS[:4]
 Say = Callable[[str], None]
 
 
@@ -70,7 +70,7 @@ def compare(task: Task, redis_url: str, names: Sequence[str] = tuple(PEERS), say
         for peer in (one for one in names if one != BASELINE):
             peers.append({"name": peer, **_figures(task, peer, files, expected)})
             say(json.dumps(peers[-1]))
-    if wrong := [f"{one['name']}: {one['differs']}" for one in peers if "differs" in one and not PEERS[one["name"]].bounded]:
+    if wrong := unexplained(peers):
         raise PartitionsDiffer("\n".join(wrong))
     return {
         "at": at,
@@ -82,6 +82,11 @@ def compare(task: Task, redis_url: str, names: Sequence[str] = tuple(PEERS), say
         "packages": {name: installed(name) for entry in PEERS.values() for name in entry.needs},
         "peers": peers,
     }
+
+
+def unexplained(peers: Sequence[dict[str, Any]]) -> list[str]:
+    """Give the differences that no bound of a query explains."""
+    return [f"{one['name']}: {one['differs']}" for one in peers if "differs" in one and not PEERS[one["name"]].bounded]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.peers.comparison import unexplained
 from benchmarks.peers.sightings import read_sightings
 from benchmarks.peers.stream import write_later, write_records
 from benchmarks.peers.table import difference, entities_in, read_partition, write_table
@@ -29,6 +30,15 @@ def test_a_difference_is_said_with_an_identifier(tmp_path: Path) -> None:
     together, apart = partition(tmp_path, ("a", "1"), ("b", "1")), partition(tmp_path, ("a", "1"), ("b", "2"))
     assert difference(together, apart) == "2 entities instead of 1; 1 identifiers differ, the first is b: with b instead of a"
     assert "the first is b: with None" in difference(together, partition(tmp_path, ("a", "1")))
+
+
+def test_only_a_bounded_query_may_differ() -> None:
+    peers = [
+        {"name": "scipy", "agrees": False, "differs": "2 entities instead of 1"},
+        {"name": "query, bounded", "agrees": False, "differs": "2 entities instead of 1"},
+        {"name": "networkx", "agrees": True},
+    ]
+    assert unexplained(peers) == ["scipy: 2 entities instead of 1"]
 
 
 def test_records_have_one_to_three_identifiers_and_the_first_later_one_is_of_somebody_new(tmp_path: Path) -> None:
