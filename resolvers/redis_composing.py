@@ -22,6 +22,9 @@ AT_ONCE = 100
 AROUND_AT_ONCE = 500
 """After so many of those around entities one call reads no further entity."""
 
+MOST_REST_MS = 60_000
+"""However long it took to tell an entity, it is told again after so long."""
+
 NOBODY: tuple[str, str] = ("", "")
 
 
@@ -52,7 +55,7 @@ async def composed(
             begun = perf_counter()
             row[5][10] = await observations_of(call, row[1], row[5])
             records += compose(reader, (row,), now, around, remembered)
-            rests = int(patience * 1_000 * (perf_counter() - begun))
+            rests = min(MOST_REST_MS, int(patience * 1_000 * (perf_counter() - begun)))
             remembered[-1] = cast("Remembered", (*remembered[-1], rests))
         await asyncio.sleep(0)
     return tuple(records), tuple(remembered)
