@@ -69,6 +69,9 @@ class Merges:
         self._absorbing: Counter[str] = Counter()
         self._freed: Counter[str] = Counter()
         self._created: Counter[str] = Counter()
+        self._first: dict[tuple[str, bool], str] = {}
+        """When an id was first told to live (True), and to have been absorbed."""
+
         self._repeats: list[tuple[str, Difference]] = []
 
     def add(self, key: str, told: Mapping[str, Any], where: str, *, recovery: bool) -> None:
@@ -76,6 +79,7 @@ class Merges:
         data = told["data"] if isinstance(told.get("data"), dict) else {}
         if told.get("kind") == "entity.created":
             self._created[key] += 1
+            self._first.setdefault((key, True), str(told.get("recorded_at")))
             self._freed[key] += recovery  # whatever its end was before, of a life of which perhaps nothing was told
         if told.get("kind") == "entity.erased":
             self._freed[key] += 1
@@ -86,6 +90,7 @@ class Merges:
             return
         other = str(data["absorbed_id"])
         self._absorbed[other] += 1
+        self._first.setdefault((other, False), str(told.get("recorded_at")))
         self._absorbing[key] += 1
         mark, before = (
             bytes(canonical([told.get(name) for name in ("data", "event_id", "source", "occurred_at")])),
@@ -98,7 +103,8 @@ class Merges:
     def repeated(self) -> Iterator[Difference]:
         """Name the wrong ones, after the last line."""
         for other, one in self._repeats:
-            lives = max(self._created[other], 1 + self._freed[other])  # of which it may have been told, or they came and went
+            untold = self._first[other, False] < self._first.get((other, True), "")  # it was absorbed before it was told to live
+            lives = max(self._created[other] + untold, 1 + self._freed[other])  # of which it may have been told, or they came and went
             if self._absorbed[other] > lives + self._absorbing[other]:
                 yield one
 

@@ -331,6 +331,18 @@ def test_an_id_that_a_recovery_told_to_live_may_end_once_more(told_to_live: bool
     assert [one.kind for one in merges.repeated()] == wrong
 
 
+@pytest.mark.parametrize(
+    ("created", "wrong"), [("2024-05-01T10:00", []), ("2024-05-01T08:00", ["timeline.merged_again"]), (None, ["timeline.merged_again"])]
+)
+def test_an_id_that_was_absorbed_before_it_was_told_to_live_may_be_absorbed_once_more(created: str | None, wrong: list[str]) -> None:
+    merges, merged = Merges(), {"kind": "entity.merged", "data": {"absorbed_id": "came and went", "link": []}}
+    merges.add("one", {**merged, "recorded_at": "2024-05-01T09:00"}, "first", recovery=False)
+    if created:
+        merges.add("came and went", {"kind": "entity.created", "data": {}, "recorded_at": created}, "between", recovery=False)
+    merges.add("one", {**merged, "recorded_at": "2024-05-01T11:00"}, "second", recovery=False)
+    assert [one.kind for one in merges.repeated()] == wrong
+
+
 def test_a_transaction_that_never_ended_is_named() -> None:
     [found] = check_open({("nexus.entities", 2): (17, 20)})
     assert str(found) == "nexus.entities/2: a transaction is open from offset 17 on, the partition ends at 20, and its time is over"
