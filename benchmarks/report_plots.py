@@ -1,6 +1,6 @@
 """Plots of a kept report of `nexus bench`, as SVG files beside it: latency, and where the processors' time goes.
 
-Run with `python -m benchmarks.plots [REPORT]`, without it of the newest `*-bench.json` in `benchmarks/results`. Plain SVG, so that
+Run with `python -m benchmarks.report_plots [REPORT]`, without it of the newest `*-bench.json` in `benchmarks/results`. Plain SVG, so that
 nothing must be installed to draw it.
 """
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from benchmarks.plots import plots
+from benchmarks.report_plots import plots
 from tests.unit.bench.test_report import REPORT
 
 
