@@ -26,7 +26,7 @@ from streams.settings import Settings
 EVERY = 10
 """One in so many records is a probe."""
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 _MARK = b'"probe"'
 
 
