@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from streams.stack import Addresses
 from tests.log_state import log_put_back
 from tests.surroundings import Surroundings, surroundings
+
+LONG = tuple(Path(__file__).parent / name for name in ("faults", "properties"))
+LONG_SECONDS = 600
+"""What looks at hundreds of histories, or races for thousands of steps, takes longer on a slow machine than other tests may."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give long tests their time."""
+    for item in items:
+        if any(folder in item.path.parents for folder in LONG) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG_SECONDS))
 
 
 @pytest.fixture(autouse=True)
