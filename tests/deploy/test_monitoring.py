@@ -139,7 +139,7 @@ def prometheus(directory: Path, target: int) -> Iterator[Prometheus]:
 
 @pytest.fixture
 async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    own = uuid4().hex[:8]
+    own = f"t{uuid4().hex[:8]}"
     (port,) = free_ports(1)
     settings = settings_from(
         {

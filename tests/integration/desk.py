@@ -35,7 +35,7 @@ ALL = {"u1", "u2", "u3", "front@desk.example", "tablet"}
 @asynccontextmanager
 async def desk(stack: Addresses, directory: Path, *states: dict[str, Any]) -> AsyncIterator[Pipeline]:
     """Give the pipeline, drained, with some states declared; gone afterwards."""
-    own = uuid4().hex[:8]
+    own = f"t{uuid4().hex[:8]}"
     identifiers = {"user_id": "user", "email": "email", "device": "device"}
     settings = settings_from(
         {

@@ -150,7 +150,7 @@ class Ground:
 @pytest.fixture
 async def ground(stack: Addresses, tmp_path: Path) -> AsyncIterator[Ground]:
     asyncio.get_running_loop().set_exception_handler(told_already)
-    own = uuid4().hex[:8]
+    own = f"t{uuid4().hex[:8]}"
     settings = settings_from(
         {
             "space": own,

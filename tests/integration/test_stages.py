@@ -126,7 +126,7 @@ def contact(number: int, **fields: Any) -> bytes:
 
 @pytest.fixture
 async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    own = uuid4().hex[:8]
+    own = f"t{uuid4().hex[:8]}"
     settings = settings_from(
         {
             "space": own,

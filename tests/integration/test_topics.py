@@ -19,7 +19,7 @@ class Space:
     """Settings of a space and topics of its own on the stack."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._own = uuid4().hex[:8]
+        self._own = f"t{uuid4().hex[:8]}"
         self._bootstrap_servers = bootstrap_servers
 
     def settings(self, **document: Any) -> Settings:
