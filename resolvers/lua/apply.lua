@@ -368,10 +368,17 @@ write_freshes()
 go_on()
 
 do
-  -- Up to where a partition is applied, and of each day the first offset at which it has an event of it: what is read again when an erasure asks for that.
+  -- Up to where a partition is applied, how far its events have come in time, and of each day the first offset at which it has an event of it: what is
+  -- read again when an erasure asks for that.
   local log, partition = string.match(ARGV[1], '^([^/]*)/(.*)$')
   if log == 'events' then
     redis.call('HSET', BASE .. ':pos', 'upto/' .. partition, ARGV[8])
+    if #batch > 0 and redis.call('EXISTS', RECOVERY) == 0 then -- what is only read once more tells nothing of the time
+      local epoch = 62135596800000 -- ms since the year 1
+      local latest = tonumber(string.match(redis.call('HGET', BASE .. ':tide', partition) or '0:', '^%d+'))
+      for _, event in ipairs(batch) do latest = math.max(latest, event[1] - epoch) end
+      redis.call('HSET', BASE .. ':tide', partition, string.format('%d:%d', latest, now_ms()))
+    end
     local days = {}
     for _, evidence in ipairs(batch) do days[math.floor(evidence[1] / DAY)] = true end
     for day in pairs(days) do

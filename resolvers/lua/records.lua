@@ -1,7 +1,7 @@
 -- Records: how the graph lies in Redis, and the cache through which a script reads and writes it.
 --
--- Prepended to every script, after a line that sets INLINE (identifiers or memberships that one call retells itself) and
--- LISTED (identifiers that a document lists). KEYS[1] = the space's base key, `nexus:{space}`; every other key is made of
+-- Prepended to every script, after lines that set the bounds it names: INLINE (identifiers or memberships that one call retells itself),
+-- LISTED (identifiers that a document lists) and so on (scripts.py). KEYS[1] = the space's base key, `nexus:{space}`; every other key is made of
 -- it, so that all of a space lies in one slot. Nothing is written before `flush`: a script that fails half-way has changed nothing.
 --
 -- The last argument of every script but `open` is the space's birth, as `open` told it.

@@ -3,7 +3,7 @@
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  number of the last round that Kafka has
 -- ARGV[4]  bytes to read before no further key is taken        ARGV[5]  the taker's name, one for each round
--- ARGV[6]  the present, epoch ms, or '' for Redis's own: values of states that lapse before it are told
+-- ARGV[6]  the present, epoch ms, or '' for that of the events and of Redis's clock (present.lua): values of states that lapse before it are told
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
 --          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
 --          | {'UNREAD'} the shard's topics must be read first
