@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -44,6 +45,18 @@ COMMANDS = tuple(_PRELUDES)
 Timing = Callable[[str, float], None]
 """Told of each call: the command, and the seconds until its answer, or until it failed."""
 
+_BOUNDS = {
+    "INLINE": "inline",
+    "LISTED": "listed",
+    "PATIENCE": "patience",
+    "SETTLED_WITHIN": "settled_ms",
+    "MOVED": "moved",
+    "PORTION": "portion",
+    "OBSERVED": "observed",
+    "IDLE": "idle_ms",
+}
+"""How scripts call the fields of Bounds."""
+
 _READ_ONLY = {"look", "backlog", "evidence", "around", "observed"}
 """Scripts that write nothing, and say so: Redis runs them when it is full, and on a replica."""
 
@@ -75,7 +88,8 @@ class Bounds:
     identifiers or links than `portion` is divided in portions of so many. A case waits `patience` times as long as settling it took, a
     small one a second or so at most; for `lease_ms` after a worker's last step nobody else takes it. A recovery that has applied the
     logs waits `settled_ms` at most for cases to be settled, and for what erasures ask to be read again. Of an entity's states `observed`
-    observations come with its row; more are read page by page, and it rests `patience` times as long as it took to tell.
+    observations come with its row; more are read page by page, and it rests `patience` times as long as it took to tell. Values of states
+    lapse as the times of events pass, and by the clock once a partition had no event for `idle_ms`.
     """
 
     inline: int = 64
@@ -87,17 +101,19 @@ class Bounds:
     lease_ms: int = 3_000
     settled_ms: int = 10_000
     observed: int = 500
+    idle_ms: int = 5_000
 
 
 def source_of(command: str, bounds: Bounds) -> str:
-    """Read a command's whole source. The first line makes Redis refuse a script up front when memory is short."""
+    """Read a command's whole source. The first line makes Redis refuse a script up front when memory is short.
+
+    The bounds that it names come next, and no others: Lua has room for 200 locals.
+    """
     folder = files("resolvers") / "lua"
-    parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command)]
+    source = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*_PRELUDES[command], command))
     flags = " flags=no-writes" if command in _READ_ONLY else ""
-    numbers = (
-        f"{bounds.inline}, {bounds.listed}, {bounds.patience}, {bounds.settled_ms}, {bounds.moved}, {bounds.portion}, {bounds.observed}"
-    )
-    return f"#!lua{flags}\nlocal INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION, OBSERVED = {numbers}\n" + "\n".join(parts)
+    named = [f"local {name} = {getattr(bounds, field)}" for name, field in _BOUNDS.items() if re.search(rf"\b{name}\b", source)]
+    return "\n".join((f"#!lua{flags}", *named, source))
 
 
 class Scripts:

@@ -18,8 +18,10 @@ if lost() then return { 'LOST' } end
 buckets, shards = unpack(redis.call('HMGET', META, 'buckets', 'shards'))
 buckets, shards = tonumber(buckets), tonumber(shards)
 
-local stored = gap()
-if stored then return { 'GAP', stored } end
+do
+  local stored = gap()
+  if stored then return { 'GAP', stored } end
+end
 read_unread()
 
 local batch = cmsgpack.unpack(ARGV[4])
@@ -27,7 +29,6 @@ read_guards(ARGV[5])
 
 local created, created_links, observations, together = {}, {}, {}, {}
 local link_ids = {}
-local NOWHERE = string.rep('\0', 16)
 
 local function link_of(digest)
   local id = link_ids[digest]
@@ -39,30 +40,10 @@ local function link_of(digest)
   return id and link(id) or nil
 end
 
-local corrected = redis.call('HEXISTS', META, 'corrected') == 1 -- whether there was any correction, which may name what is new
-
-local function remember(id, other)
-  if has(node(id), REFRESH) then redis.call('SADD', BASE .. ':Hn:' .. id, other) end
-  local key, field = page('h', id)
-  local packed, new = redis.call('HGET', key, field) or '', struct.pack('>I5', other)
-  if packed == '*' then
-    redis.call('SADD', BASE .. ':H:' .. id, other)
-    return
-  end
-  for at = 1, #packed, 5 do
-    if string.sub(packed, at, at + 4) == new then return end
-  end
-  if #packed < 60 then
-    redis.call('HSET', key, field, packed .. new)
-    return
-  end
-  for at = 1, #packed, 5 do redis.call('SADD', BASE .. ':H:' .. id, (struct.unpack('>I5', packed, at))) end
-  redis.call('SADD', BASE .. ':H:' .. id, other)
-  redis.call('HSET', key, field, '*')
-end
-
 local create_link
 do
+  local corrected = redis.call('HEXISTS', META, 'corrected') == 1 -- whether there was any correction, which may name what is new
+
   local function create_node(entry, l, event)
     local id = number('nodes')
     local n = { id = id, parent = id, next = id, first = event[1], last = event[2], flink = l.id, head = 0, told = 0, code = entry[2], digest = entry[1], flags = 0, dirty = true }
@@ -173,7 +154,7 @@ do
     for _, p in ipairs(list) do
       total = total + p.count
       if has(p, TOUCHED) then touched = touched + 1 end
-      for code, count in pairs(p.counts) do
+      for code, count in pairs(counts_of(p)) do
         if not counts[code] then kinds = kinds + 1 end
         counts[code] = (counts[code] or 0) + count
         if limit_of[code] and counts[code] > limit_of[code] then return true end
@@ -192,8 +173,36 @@ do
     end
   end
 
+  -- The part that all members are of, if it was told and is in no case; nil where that is not so.
+  local function one_part(members)
+    local root
+    for _, n in ipairs(members) do
+      local above = not off(n) and find(n)
+      if not above or (root and above ~= root) then return nil end
+      root = above
+    end
+    local p = root and part(root)
+    return p and p.issued and p.case == 0 and not has(p, UNTOLD) and p
+  end
+
+  -- What `join` comes to for members that are of one part already, which is what most sightings find.
+  local function touch_all(members, p, l, event)
+    local issued, changed = p.issued, false
+    for _, n in ipairs(members) do changed = touch(n, p, l, event) or changed end
+    if node(p.founder).digest ~= issued then
+      announce(p, { snapshot(node(p.root)) }, l.id, changed)
+    elseif changed then
+      mark_entity(issued, p)
+    end
+  end
+
   -- Make a link's members one entity, but for those that are off; or leave that to the case in which they are.
   settle = function(members, l, event, new_edges)
+    local known_part = one_part(members)
+    if known_part then
+      touch_all(members, known_part, l, event)
+      return
+    end
     local list, by_root, connects, waits = {}, {}, {}, false
     for _, n in ipairs(members) do
       if has(n, DETACHED) then
@@ -224,51 +233,54 @@ do
   end
 end
 
-local function join_trait(l, p, name, fact)
-  local had = l.traits[name]
-  if had and not fact_less(had, fact) then return end
-  l.traits[name], l.dirty = fact, true
-  if p then fold_trait(p, name, fact) end
-end
+local see
+do
+  local function join_trait(l, p, name, fact)
+    local had = said_by(l).traits[name]
+    if had and not fact_less(had, fact) then return end
+    l.traits[name], l.dirty = fact, true
+    if p then fold_trait(p, name, fact) end
+  end
 
-local taking_away = erasures() and redis.call('EXISTS', BASE .. ':walkq') == 1
+  local taking_away = erasures() and redis.call('EXISTS', BASE .. ':walkq') == 1
 
-local function see(sighting, event)
-  local l, members = link_of(sighting[1]), nil
-  if erasures() and (not l or (taking_away and covers(l))) then
-    sighting = as_known_now(sighting, event[1])
-    if not sighting then return false end
-    l = link_of(sighting[1])
-  end
-  if not l then
-    l, members = create_link(sighting, event)
-    settle(members, l, event, true)
-  else
-    local earlier = fact_less({ event[1], event[3], event[4] }, event_of(l))
-    local later = event[2] > l.last
-    local edges = event[1] < l.first
-    if earlier then l.first, l.source, l.event_id = event[1], event[3], event[4] end
-    if later then l.last = event[2] end
-    if earlier or later then
-      l.dirty = true
-      members = {}
-      for i, m in ipairs(l.members) do members[i] = node(m[1]) end
-      settle(members, l, event, edges)
+  see = function(sighting, event)
+    local l, members = link_of(sighting[1]), nil
+    if erasures() and (not l or (taking_away and covers(l))) then
+      sighting = as_known_now(sighting, event[1])
+      if not sighting then return false end
+      l = link_of(sighting[1])
     end
-  end
-  local centre = centre_of(l)
-  if #sighting[4] > 0 then
-    local p = centre and part(find(centre))
-    for _, trait in ipairs(sighting[4]) do join_trait(l, p, trait[1], { trait[3] or event[1], event[3], event[4], trait[2], trait[3] and event[1] }) end
-  end
-  for _, state in ipairs(sighting[5]) do
-    local packed = cmsgpack.pack({ state[1], event[1], event[3], event[4], sighting[2], state[2] })
-    if not redis.call('ZSCORE', BASE .. ':o:' .. l.id, packed) then
-      observations[#observations + 1] = { l.id, event[1], packed }
-      show(l)
+    if not l then
+      l, members = create_link(sighting, event)
+      settle(members, l, event, true)
+    else
+      local earlier = event[1] <= l.first and fact_less({ event[1], event[3], event[4] }, event_of(l))
+      local later = event[2] > l.last
+      local edges = event[1] < l.first
+      if earlier then l.first, l.source, l.event_id = event[1], event[3], event[4] end
+      if later then l.last = event[2] end
+      if earlier or later then
+        l.dirty = true
+        members = {}
+        for i, m in ipairs(l.members) do members[i] = node(m[1]) end
+        settle(members, l, event, edges)
+      end
     end
+    local centre = centre_of(l)
+    if #sighting[4] > 0 then
+      local p = centre and part(find(centre))
+      for _, trait in ipairs(sighting[4]) do join_trait(l, p, trait[1], { trait[3] or event[1], event[3], event[4], trait[2], trait[3] and event[1] }) end
+    end
+    for _, state in ipairs(sighting[5]) do
+      local packed = cmsgpack.pack({ state[1], event[1], event[3], event[4], sighting[2], state[2] })
+      if not redis.call('ZSCORE', BASE .. ':o:' .. l.id, packed) then
+        observations[#observations + 1] = { l.id, event[1], packed }
+        show(l)
+      end
+    end
+    return l
   end
-  return l
 end
 
 local function belong(l, k, fact, ended)
@@ -288,33 +300,36 @@ local function belong(l, k, fact, ended)
 end
 
 local seen = {}
-for _, evidence in ipairs(batch) do
-  local event = { evidence[1], evidence[2], evidence[3], evidence[4] }
+for _, event in ipairs(batch) do
   local here = {}
-  for i, sighting in ipairs(evidence[5]) do
+  for i, sighting in ipairs(event[5]) do
     here[i] = see(sighting, event)
     seen[#seen + 1] = here[i]
   end
-  for _, m in ipairs(evidence[6]) do
+  for _, m in ipairs(event[6]) do
     local member, group = here[m[1] + 1], here[m[2] + 1]
     if member and group then belong(member, group, { event[1], event[3], event[4], m[3] }, m[4]) end
   end
 end
 
--- The id that a participant gets: what is untold until its case is settled has been told by this, and must lead somewhere.
-local function replied(l)
-  local centre = l and centre_of(l)
-  if not centre then return NOWHERE end
-  local p = part(find(centre))
-  local issued = issued_of(p)
-  if has(p, DIVIDING) and issued then return issued end
-  local founder = node(p.founder).digest
-  if has(p, DIVIDING) then mark_entity(founder, false) elseif has(p, HIDDEN) then raise(p, ISSUED) end
-  return founder
-end
-
 local founders = {}
-for i, l in ipairs(seen) do founders[i] = replied(l) end
+do
+  local NOWHERE = string.rep('\0', 16)
+
+  -- The id that a participant gets: what is untold until its case is settled has been told by this, and must lead somewhere.
+  local function replied(l)
+    local centre = l and centre_of(l)
+    if not centre then return NOWHERE end
+    local p = part(find(centre))
+    local issued = issued_of(p)
+    if has(p, DIVIDING) and issued then return issued end
+    local founder = node(p.founder).digest
+    if has(p, DIVIDING) then mark_entity(founder, false) elseif has(p, HIDDEN) then raise(p, ISSUED) end
+    return founder
+  end
+
+  for i, l in ipairs(seen) do founders[i] = replied(l) end
+end
 
 for _, new in ipairs(created) do
   local n, value = new[1], new[2]
@@ -324,36 +339,67 @@ for _, new in ipairs(created) do
 end
 for _, new in ipairs(created_links) do put(bucket('l', new[1]), new[1], struct.pack('>I5', new[2])) end
 for _, o in ipairs(observations) do redis.call('ZADD', BASE .. ':o:' .. o[1], o[2], o[3]) end
-for _, t in ipairs(together) do remember(t[1], t[2]) end
+do
+  local function remember(id, other)
+    if has(node(id), REFRESH) then redis.call('SADD', BASE .. ':Hn:' .. id, other) end
+    local key, field = page('h', id)
+    local packed, new = redis.call('HGET', key, field) or '', struct.pack('>I5', other)
+    if packed == '*' then
+      redis.call('SADD', BASE .. ':H:' .. id, other)
+      return
+    end
+    for at = 1, #packed, 5 do
+      if string.sub(packed, at, at + 4) == new then return end
+    end
+    if #packed < 60 then
+      redis.call('HSET', key, field, packed .. new)
+      return
+    end
+    for at = 1, #packed, 5 do redis.call('SADD', BASE .. ':H:' .. id, (struct.unpack('>I5', packed, at))) end
+    redis.call('SADD', BASE .. ':H:' .. id, other)
+    redis.call('HSET', key, field, '*')
+  end
+
+  for _, t in ipairs(together) do remember(t[1], t[2]) end
+end
 flush()
 write_walks()
 write_freshes()
 go_on()
 
--- Up to where a partition is applied, and of each day the first offset at which it has an event of it: what is read again when an erasure asks for that.
-local log, partition = string.match(ARGV[1], '^([^/]*)/(.*)$')
-if log == 'events' then
-  redis.call('HSET', BASE .. ':pos', 'upto/' .. partition, ARGV[8])
-  local days = {}
-  for _, evidence in ipairs(batch) do days[math.floor(evidence[1] / DAY)] = true end
-  for day in pairs(days) do
-    local key = BASE .. ':days:' .. partition
-    if redis.call('ZCOUNT', key, day, day) == 0 then redis.call('ZADD', key, day, string.format('%d:%s', day, ARGV[2])) end
+do
+  -- Up to where a partition is applied, how far its events have come in time, and of each day the first offset at which it has an event of it: what is
+  -- read again when an erasure asks for that.
+  local log, partition = string.match(ARGV[1], '^([^/]*)/(.*)$')
+  if log == 'events' then
+    redis.call('HSET', BASE .. ':pos', 'upto/' .. partition, ARGV[8])
+    if #batch > 0 and redis.call('EXISTS', RECOVERY) == 0 then -- what is only read once more tells nothing of the time
+      local epoch = 62135596800000 -- ms since the year 1
+      local latest = tonumber(string.match(redis.call('HGET', BASE .. ':tide', partition) or '0:', '^%d+'))
+      for _, event in ipairs(batch) do latest = math.max(latest, event[1] - epoch) end
+      redis.call('HSET', BASE .. ':tide', partition, string.format('%d:%d', latest, now_ms()))
+    end
+    local days = {}
+    for _, evidence in ipairs(batch) do days[math.floor(evidence[1] / DAY)] = true end
+    for day in pairs(days) do
+      local key = BASE .. ':days:' .. partition
+      if redis.call('ZCOUNT', key, day, day) == 0 then redis.call('ZADD', key, day, string.format('%d:%s', day, ARGV[2])) end
+    end
   end
-end
 
--- A partition that was read again to its end; once more, for erasures that came meanwhile.
-local under_way = log == 'reread' and redis.call('HGET', REREADS, partition)
-if under_way and tonumber(string.match(ARGV[3], '^%d+')) >= tonumber(string.match(under_way, '%d+$')) then
-  local after = redis.call('HGET', REREADS .. ':next', partition)
-  redis.call('HDEL', REREADS .. ':next', partition)
-  if after then
-    begin_reread(partition, after)
-  else
-    redis.call('HDEL', REREADS, partition)
-    redis.call('HDEL', BASE .. ':pos', ARGV[1])
-    redis.call('HDEL', BASE .. ':marks', ARGV[1])
-    if redis.call('EXISTS', REREADS) == 0 then redis.call('DEL', REREADS .. ':of') end
+  -- A partition that was read again to its end; once more, for erasures that came meanwhile.
+  local under_way = log == 'reread' and redis.call('HGET', REREADS, partition)
+  if under_way and tonumber(string.match(ARGV[3], '^%d+')) >= tonumber(string.match(under_way, '%d+$')) then
+    local after = redis.call('HGET', REREADS .. ':next', partition)
+    redis.call('HDEL', REREADS .. ':next', partition)
+    if after then
+      begin_reread(partition, after)
+    else
+      redis.call('HDEL', REREADS, partition)
+      redis.call('HDEL', BASE .. ':pos', ARGV[1])
+      redis.call('HDEL', BASE .. ':marks', ARGV[1])
+      if redis.call('EXISTS', REREADS) == 0 then redis.call('DEL', REREADS .. ':of') end
+    end
   end
 end
 return { 'OK', table.concat(founders) }

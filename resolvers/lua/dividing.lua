@@ -65,7 +65,7 @@ do
           local centre = centre_of(l)
           if centre then
             local p = part(find(centre))
-            for name, fact in pairs(l.traits) do fold_trait(p, name, fact) end
+            for name, fact in pairs(said_by(l).traits) do fold_trait(p, name, fact) end
           end
         end
         at = next_of(l, n)
@@ -83,7 +83,8 @@ do
       flags = bit.bor(flags, q.flags)
       p.first, p.last = math.min(p.first, n.first), math.max(p.last, n.last)
       if i > 1 then
-        p.counts[n.code] = (p.counts[n.code] or 0) + 1
+        local counts = counts_of(p)
+        counts[n.code] = (counts[n.code] or 0) + 1
         q.gone = true
       end
       listed[i] = struct.pack('>I5', n.id)
@@ -200,11 +201,12 @@ do
     n.dirty, root.dirty, p.dirty = true, true, true
     if older(n, node(p.founder)) then p.founder = n.id end
     p.first, p.last, p.count = math.min(p.first, n.first), math.max(p.last, n.last), p.count + 1
-    p.counts[n.code] = (p.counts[n.code] or 0) + 1
+    local counts = counts_of(p)
+    counts[n.code] = (counts[n.code] or 0) + 1
     p.flags = bit.bor(p.flags, has(n, FORBIDS) and TOUCHED or 0, has(n, SHOWS) and SHOWN or 0)
-    local count = #p.list
+    local count = #oldest_of(p)
     if p.horizon == 0 then
-      p.list = p.list .. struct.pack('>I5', n.id)
+      p.list = oldest_of(p) .. struct.pack('>I5', n.id)
       trim(p)
     else
       consider(p, n)
@@ -256,7 +258,8 @@ do
       done, all[#all + 1], gone[struct.pack('>I5', n.id)] = done + 1, n, true
       erased = erased or has(n, ERASED)
       if has(n, FOUNDED) then mark_entity(n.digest, false) end -- an id that ended may lead over one that is elsewhere now
-      old.count, old.counts[n.code] = old.count - 1, old.counts[n.code] - 1
+      local counts = counts_of(old)
+      old.count, counts[n.code] = old.count - 1, counts[n.code] - 1
       root.next, root.dirty = n.next, true
       if n.id == root_id then
         old.gone, left[root_id], cuts[root_id] = true, listed, false
@@ -269,7 +272,7 @@ do
     end
     if issued and erased and not has(old, HIDDEN) then note(issued, 'x', all[1].digest, 0) end
     cancel_sweeps(all)
-    old.list = without(old.list, gone)
+    old.list = without(oldest_of(old), gone)
     return done
   end
 
@@ -287,7 +290,7 @@ do
           local l = link(link_id)
           most = most - weight(l)
           if centre_of(l) == n then
-            for name, fact in pairs(l.traits) do fold_trait(p, name, fact) end
+            for name, fact in pairs(said_by(l).traits) do fold_trait(p, name, fact) end
           end
           link_id = next_of(l, n)
         end
@@ -355,7 +358,7 @@ do
       retell_identifier(n)
       if has(n, FOUNDED) then mark_entity(n.digest, false) end
     end
-    p.list = without(p.list, gone)
+    p.list = without(oldest_of(p), gone)
     if p.count > 0 then return 1 end
     p.gone, left[root_id], cuts[root_id] = true, listed, false
     return 0

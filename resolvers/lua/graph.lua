@@ -27,8 +27,7 @@ local function mark_entity(digest, p) -- p: the part that was told under this id
     dirty[key] = ''
     return
   end
-  traits_of(p)
-  dirty[key] = cmsgpack.pack({ p.raw, p.traits_raw })
+  dirty[key] = cmsgpack.pack({ p.raw, raw_traits_of(p) })
 end
 
 local function note(digest, sign, other, link_id)
@@ -37,51 +36,54 @@ local function note(digest, sign, other, link_id)
   table.insert(notes[key], sign .. other .. struct.pack('>I5', link_id))
 end
 
--- The founder's digest under which a link's memberships are told, and of which generation; '' where they are nobody's, or not told yet;
--- nil while that is being divided.
-local function told_under(id)
-  local n = centre_of(link(id))
-  if not n or has(n, DETACHED) then return '', 0 end
-  local p = part(find(n))
-  if has(p, DIVIDING) then return nil end
-  if has(p, HIDDEN) then return '', 0 end
-  return node(p.founder).digest, p.gen
-end
+local retell_membership
+do
+  -- The founder's digest under which a link's memberships are told, and of which generation; '' where they are nobody's, or not told yet;
+  -- nil while that is being divided.
+  local function told_under(id)
+    local n = centre_of(link(id))
+    if not n or has(n, DETACHED) then return '', 0 end
+    local p = part(find(n))
+    if has(p, DIVIDING) then return nil end
+    if has(p, HIDDEN) then return '', 0 end
+    return node(p.founder).digest, p.gen
+  end
 
--- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere. Whatever takes evidence from an
--- entity divides it (settle.lua), and then this is done for all that it has left: the first of a new generation begins the fold anew. While that is
--- under way, memberships stay as they were told.
-local function retell_membership(b)
-  local a, k = struct.unpack('>I5I5', b.name)
-  local p, gen = told_under(a)
-  local g, other = told_under(k)
-  if not p or not g then return end
-  gen = math.max(gen, other)
-  if not b.latest or link(a).dead or link(k).dead or p == '' or g == '' then p, g, gen = '', '', 0 end -- an erasure took one of the links, or it is nobody's
-  local moves = b.told_p ~= p or b.told_g ~= g
-  if moves and b.told_p ~= '' then
-    local left = fold_of(b.told_p .. b.told_g)
-    left.count, left.dirty = left.count - 1, true
-    if left.count == 0 then
-      local key = 'm' .. left.name
-      dirty[key] = dirty[key] or left.raw
-      left.latest, left.active, left.ended = nil, nil, nil
+  -- Rejoin one membership with the fold of its present pair of entities, and move it there if it lay elsewhere. Whatever takes evidence from an
+  -- entity divides it (settle.lua), and then this is done for all that it has left: the first of a new generation begins the fold anew. While that is
+  -- under way, memberships stay as they were told.
+  retell_membership = function(b)
+    local a, k = struct.unpack('>I5I5', b.name)
+    local p, gen = told_under(a)
+    local g, other = told_under(k)
+    if not p or not g then return end
+    gen = math.max(gen, other)
+    if not b.latest or link(a).dead or link(k).dead or p == '' or g == '' then p, g, gen = '', '', 0 end -- an erasure took one of the links, or it is nobody's
+    local moves = b.told_p ~= p or b.told_g ~= g
+    if moves and b.told_p ~= '' then
+      local left = fold_of(b.told_p .. b.told_g)
+      left.count, left.dirty = left.count - 1, true
+      if left.count == 0 then
+        local key = 'm' .. left.name
+        dirty[key] = dirty[key] or left.raw
+        left.latest, left.active, left.ended = nil, nil, nil
+      end
     end
-  end
-  if moves or b.gen ~= gen then b.told_p, b.told_g, b.gen, b.dirty = p, g, gen, true end
-  if p == '' then return end
-  local f, changed = fold_of(p .. g), false
-  if moves then f.count, f.dirty = f.count + 1, true end
-  if f.gen ~= gen then f.latest, f.active, f.ended, f.gen = nil, nil, nil, gen end
-  if not f.latest or fact_less(f.latest, b.latest) then
-    f.latest, f.ended, changed = b.latest, b.ended, true
-  elseif f.ended ~= b.ended and not fact_less(b.latest, f.latest) then
-    f.ended, changed = math.max(f.ended, b.ended), true
-  end
-  if b.active and (not f.active or fact_less(f.active, b.active)) then f.active, changed = b.active, true end
-  if changed then
-    local key = 'm' .. f.name
-    dirty[key], f.dirty = dirty[key] or f.raw, true
+    if moves or b.gen ~= gen then b.told_p, b.told_g, b.gen, b.dirty = p, g, gen, true end
+    if p == '' then return end
+    local f, changed = fold_of(p .. g), false
+    if moves then f.count, f.dirty = f.count + 1, true end
+    if f.gen ~= gen then f.latest, f.active, f.ended, f.gen = nil, nil, nil, gen end
+    if not f.latest or fact_less(f.latest, b.latest) then
+      f.latest, f.ended, changed = b.latest, b.ended, true
+    elseif f.ended ~= b.ended and not fact_less(b.latest, f.latest) then
+      f.ended, changed = math.max(f.ended, b.ended), true
+    end
+    if b.active and (not f.active or fact_less(f.active, b.active)) then f.active, changed = b.active, true end
+    if changed then
+      local key = 'm' .. f.name
+      dirty[key], f.dirty = dirty[key] or f.raw, true
+    end
   end
 end
 
@@ -166,9 +168,10 @@ end
 -- Cut the list of a part to the oldest identifiers that a document lists; true when that changed it. Nodes that are not
 -- listed are never older than the horizon.
 local function cut(p)
-  if #p.list <= LISTED * 5 then return false end
+  local list = oldest_of(p)
+  if #list <= LISTED * 5 then return false end
   local all = {}
-  for at = 1, #p.list, 5 do all[#all + 1] = node((struct.unpack('>I5', p.list, at))) end
+  for at = 1, #list, 5 do all[#all + 1] = node((struct.unpack('>I5', list, at))) end
   table.sort(all, older)
   local kept = {}
   for i = 1, LISTED do kept[i] = struct.pack('>I5', all[i].id) end
@@ -179,19 +182,19 @@ end
 
 -- Cut once the list is twice as long, so that the work is constant per identifier on average.
 local function trim(p)
-  if #p.list > 2 * LISTED * 5 then cut(p) end
+  if #oldest_of(p) > 2 * LISTED * 5 then cut(p) end
 end
 
 -- List a node that has come to lie before the horizon of its part. Without a horizon every node is listed.
 local function consider(p, n)
   if p.horizon == 0 or n.first > p.horizon or (n.first == p.horizon and not bytes_less(n.digest, p.horizon_digest)) then return end
-  local packed = struct.pack('>I5', n.id)
-  local at = string.find(p.list, packed, 1, true)
+  local packed, list = struct.pack('>I5', n.id), oldest_of(p)
+  local at = string.find(list, packed, 1, true)
   while at do
     if at % 5 == 1 then return end
-    at = string.find(p.list, packed, at + 1, true)
+    at = string.find(list, packed, at + 1, true)
   end
-  p.list = p.list .. packed
+  p.list = list .. packed
   trim(p)
 end
 
@@ -205,7 +208,8 @@ local function unite(a, b)
   a.next, b.next = b.next, a.next
   if older(node(q.founder), node(p.founder)) then p.founder, p.gen = q.founder, q.gen end
   p.first, p.last = math.min(p.first, q.first), math.max(p.last, q.last)
-  for code, count in pairs(q.counts) do p.counts[code] = (p.counts[code] or 0) + count end
+  local counts = counts_of(p)
+  for code, count in pairs(counts_of(q)) do counts[code] = (counts[code] or 0) + count end
   p.count = p.count + q.count
   if p.horizon > 0 and q.count == 1 then
     consider(p, b)
@@ -213,7 +217,7 @@ local function unite(a, b)
     if q.horizon > 0 and (p.horizon == 0 or q.horizon < p.horizon or (q.horizon == p.horizon and bytes_less(q.horizon_digest, p.horizon_digest))) then
       p.horizon, p.horizon_digest = q.horizon, q.horizon_digest
     end
-    p.list = p.list .. q.list
+    p.list = oldest_of(p) .. oldest_of(q)
     trim(p)
   end
   local from = traits_of(q)
@@ -366,41 +370,44 @@ end
 
 local function parts_in(c) return redis.call('SCARD', BASE .. ':case:' .. c.id .. ':roots') + c.more end -- about how many parts
 
-local function go_into(from, c)
-  local key, size = BASE .. ':case:' .. from.id, parts_in(from)
-  c.epoch, from.into = math.max(c.epoch, from.epoch) + 1, c.id
-  if size > MOVED or next(from.inside) or redis.call('EXISTS', key .. ':inside') == 1 then
-    from.joins, c.inside[from.id], c.more = true, true, c.more + size
-    return
+local put_in_case
+do
+  local function go_into(from, c)
+    local key, size = BASE .. ':case:' .. from.id, parts_in(from)
+    c.epoch, from.into = math.max(c.epoch, from.epoch) + 1, c.id
+    if size > MOVED or next(from.inside) or redis.call('EXISTS', key .. ':inside') == 1 then
+      from.joins, c.inside[from.id], c.more = true, true, c.more + size
+      return
+    end
+    for _, root in ipairs(redis.call('SMEMBERS', key .. ':roots')) do from.roots[tonumber(root)] = true end
+    for root in pairs(from.roots) do
+      local moved = part(node(root))
+      moved.case, moved.dirty, c.roots[root] = c.id, true, true
+    end
+    from.gone = true
   end
-  for _, root in ipairs(redis.call('SMEMBERS', key .. ':roots')) do from.roots[tonumber(root)] = true end
-  for root in pairs(from.roots) do
-    local moved = part(node(root))
-    moved.case, moved.dirty, c.roots[root] = c.id, true, true
-  end
-  from.gone = true
-end
 
--- Put parts into one case, uniting those in which they are, and tell it that there is new evidence.
-local function put_in_case(list, changes_epoch)
-  local c, size
-  for _, p in ipairs(list) do
-    local one = p.case ~= 0 and case_of(p.case)
-    if one and one ~= c then
-      local n = parts_in(one)
-      if not c or n > size then c, size = one, n end
+  -- Put parts into one case, uniting those in which they are, and tell it that there is new evidence.
+  put_in_case = function(list, changes_epoch)
+    local c, size
+    for _, p in ipairs(list) do
+      local one = p.case ~= 0 and case_of(p.case)
+      if one and one ~= c then
+        local n = parts_in(one)
+        if not c or n > size then c, size = one, n end
+      end
     end
-  end
-  c = c or case_of(number('cases'))
-  for _, p in ipairs(list) do
-    if p.case == 0 then
-      p.case, p.dirty, c.roots[p.root] = c.id, true, true
-    elseif case_of(p.case) ~= c then
-      go_into(case_of(p.case), c)
+    c = c or case_of(number('cases'))
+    for _, p in ipairs(list) do
+      if p.case == 0 then
+        p.case, p.dirty, c.roots[p.root] = c.id, true, true
+      elseif case_of(p.case) ~= c then
+        go_into(case_of(p.case), c)
+      end
     end
+    c.seq, c.dirty = c.seq + 1, true
+    if changes_epoch then c.epoch = c.epoch + 1 end
   end
-  c.seq, c.dirty = c.seq + 1, true
-  if changes_epoch then c.epoch = c.epoch + 1 end
 end
 
 local DUE = BASE .. ':due' -- case -> ms at which it is to be settled; while it is being settled, when somebody else may
@@ -566,15 +573,17 @@ do
     end
     for root, p in pairs(parts) do
       local key, field = page('p', root)
-      local traits_key = page('t', root)
       if p.gone then
         if p.raw then redis.call('HDEL', key, field) end
-        if p.traits_raw ~= '' then redis.call('HDEL', traits_key, field) end
-      else
-        if p.dirty then put(key, field, pack_part(p)) end
-        if p.traits_dirty and next(p.traits) then
+        if p.traits_raw ~= '' then redis.call('HDEL', page('t', root)) end
+      elseif p.dirty then
+        put(key, field, pack_part(p))
+      end
+      if p.traits_dirty and not p.gone then
+        local traits_key = page('t', root)
+        if next(p.traits) then
           put(traits_key, field, cmsgpack.pack(p.traits))
-        elseif p.traits_dirty and p.traits_raw ~= '' then
+        elseif p.traits_raw ~= '' then
           redis.call('HDEL', traits_key, field)
         end
       end

@@ -21,21 +21,24 @@ local function said_of(digest)
 end
 
 -- With whom a node was seen that counts for its hub rule: exact sets.
-local mets = {}
+local met_by
+do
+  local mets = {}
 
-local function met_by(n)
-  local m = mets[n.id]
-  if m then return m end
-  m = { seen = {}, count = 0 }
-  local key, field = page('h', n.id)
-  local packed = redis.call('HGET', key, field) or ''
-  if packed == '*' then
-    for _, id in ipairs(redis.call('SMEMBERS', BASE .. ':H:' .. n.id)) do m.seen[tonumber(id)], m.count = true, m.count + 1 end
-  else
-    for at = 1, #packed, 5 do m.seen[struct.unpack('>I5', packed, at)], m.count = true, m.count + 1 end
+  met_by = function(n)
+    local m = mets[n.id]
+    if m then return m end
+    m = { seen = {}, count = 0 }
+    local key, field = page('h', n.id)
+    local packed = redis.call('HGET', key, field) or ''
+    if packed == '*' then
+      for _, id in ipairs(redis.call('SMEMBERS', BASE .. ':H:' .. n.id)) do m.seen[tonumber(id)], m.count = true, m.count + 1 end
+    else
+      for at = 1, #packed, 5 do m.seen[struct.unpack('>I5', packed, at)], m.count = true, m.count + 1 end
+    end
+    mets[n.id] = m
+    return m
   end
-  mets[n.id] = m
-  return m
 end
 
 local function over(n, m) -- blocked identifiers do not count

@@ -1,12 +1,24 @@
 -- Present: by which time values of states have lapsed. Prepended after graph.lua.
 
--- The present, epoch ms: as it was given, or by Redis's clock, which all workers share. That may be another one's after a failover: it does not go
+-- Redis's clock, epoch ms, which all workers share; or the time that was given. It may be another one's after a failover: it does not go
 -- back by up to a minute, so that what has lapsed is not taken back; one that was further ahead was wrong.
 local STEP_BACK = 60000
 
-local function present(given)
+local function by_clock(given)
   if given ~= '' then return tonumber(given) end
   local now, last = now_ms(), tonumber(redis.call('HGET', META, 'present') or '0')
   return (last > now and last - now <= STEP_BACK) and last or now
 end
 
+-- While events come, time passes as they tell: no further than the partition that is furthest behind, of those to which some came just now.
+-- So a log that is read late says of no value that it lapsed which the next record shows. Where nothing comes, time passes by the clock; it never goes back.
+local function present(given)
+  local now = by_clock(given)
+  if given ~= '' then return now end
+  local tide, at = now, redis.call('HGETALL', BASE .. ':tide')
+  for i = 1, #at, 2 do
+    local latest, came = string.match(at[i + 1], '^(%d+):(%d+)$')
+    if now - tonumber(came) < IDLE then tide = math.min(tide, tonumber(latest)) end
+  end
+  return math.max(tide, math.min(now, tonumber(redis.call('HGET', META, 'present') or '0')))
+end

@@ -1,7 +1,7 @@
 -- Records: how the graph lies in Redis, and the cache through which a script reads and writes it.
 --
--- Prepended to every script, after a line that sets INLINE (identifiers or memberships that one call retells itself) and
--- LISTED (identifiers that a document lists). KEYS[1] = the space's base key, `nexus:{space}`; every other key is made of
+-- Prepended to every script, after lines that set the bounds it names: INLINE (identifiers or memberships that one call retells itself),
+-- LISTED (identifiers that a document lists) and so on (scripts.py). KEYS[1] = the space's base key, `nexus:{space}`; every other key is made of
 -- it, so that all of a space lies in one slot. Nothing is written before `flush`: a script that fails half-way has changed nothing.
 --
 -- The last argument of every script but `open` is the space's birth, as `open` told it.
@@ -24,13 +24,37 @@ local buckets -- set by the script that needs it, from META
 -- Whether this is no longer the space that the caller opened: it is gone, or was born again. Type codes are of one birth only.
 local function lost() return redis.call('HGET', META, 'born') ~= ARGV[#ARGV] end
 
-local function page(kind, number) -- 128 numbered records to a hash: small enough for the compact encoding
-  local place = number % 128
-  return BASE .. ':' .. kind .. ':' .. (number - place) / 128, string.char(place)
-end
+local page, bucket
+do
+  local keys_of, places = {}, {} -- a key is made once in a call: writing a number costs more than finding it in a table
 
-local function bucket(kind, digest) -- records named by a digest
-  return BASE .. ':' .. kind .. ':' .. (struct.unpack('>I4', digest, 5) % buckets)
+  local function key_of(kind, index)
+    local keys = keys_of[kind]
+    if not keys then
+      keys = {}
+      keys_of[kind] = keys
+    end
+    local key = keys[index]
+    if not key then
+      key = BASE .. ':' .. kind .. ':' .. index
+      keys[index] = key
+    end
+    return key
+  end
+
+  page = function(kind, number) -- 128 numbered records to a hash: small enough for the compact encoding
+    local place = number % 128
+    local field = places[place]
+    if not field then
+      field = string.char(place)
+      places[place] = field
+    end
+    return key_of(kind, (number - place) / 128), field
+  end
+
+  bucket = function(kind, digest) -- records named by a digest
+    return key_of(kind, struct.unpack('>I4', digest, 5) % buckets)
+  end
 end
 
 local function bytes_less(a, b)
@@ -68,6 +92,7 @@ local function off(n) return bit.band(n.flags, BLOCKED + HUB + ERASED) ~= 0 end
 -- Nodes: one identifier each. `next` closes a circle over the nodes of a part; `flink` is the link of its first event,
 -- `head` the newest link it is in, `told` the node that founded its entity when a round last took it.
 local nodes = {}
+local known = {} -- digest -> node's number, or false
 
 local function pack_node(n)
   return struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest, n.flags)
@@ -81,11 +106,9 @@ local function node(id)
   if not raw then return nil end
   local parent, after, first, last, flink, head, told, code, digest, flags = struct.unpack(NODE, raw)
   n = { id = id, parent = parent, next = after, first = first, last = last, flink = flink, head = head, told = told, code = code, digest = digest, flags = flags, dirty = false }
-  nodes[id] = n
+  nodes[id], known[digest] = n, id
   return n
 end
-
-local known = {}
 
 local function node_of(digest)
   local id = known[digest]
@@ -127,14 +150,23 @@ local function older(a, b) -- nodes, by (first, digest)
   return bytes_less(a.digest, b.digest)
 end
 
-local function value_of(id)
-  local key, field = page('v', id)
-  local value = redis.call('HGET', key, field)
-  if not value then
-    key, field = page('V', id) -- values too long for the compact encoding
-    value = redis.call('HGET', key, field)
+local value_of
+do
+  local values = {} -- an identifier's own row and its entity's are often told together
+
+  value_of = function(id)
+    local value = values[id]
+    if value == nil then
+      local key, field = page('v', id)
+      value = redis.call('HGET', key, field)
+      if not value then
+        key, field = page('V', id) -- values too long for the compact encoding
+        value = redis.call('HGET', key, field)
+      end
+      values[id] = value
+    end
+    return value
   end
-  return value
 end
 
 -- Find the root of a node's component. Halves the path on the way, which is only a cache.
@@ -151,9 +183,9 @@ local function find(n)
 end
 
 -- Parts: the entity of a root. `list` packs its oldest nodes, up to twice as many as a document lists; nodes that are not
--- in it are not older than `horizon`, which is 0 while all are. `counts` are the identifiers per type, `raw` and
--- `traits_raw` what was loaded, `issued` the founder under which the entity was known before. `gen` numbers the division that it came from
--- with its founder: of evidence, one that is told under the same ids and of the same generation has only become more.
+-- in it are not older than `horizon`, which is 0 while all are. `counts` are the identifiers per type; these two are read when they are asked for.
+-- `raw` and `traits_raw` are what was loaded, `issued` the founder under which the entity was known before. `gen` numbers the division that it
+-- came from with its founder: of evidence, one that is told under the same ids and of the same generation has only become more.
 local parts = {}
 
 local function part(root)
@@ -161,44 +193,74 @@ local function part(root)
   if p then return p end
   local key, field = page('p', root.id)
   local raw = redis.call('HGET', key, field)
-  local founder, first, last, all, horizon, horizon_digest, case, flags, gen, types, at = struct.unpack(PART, raw)
-  local counts = {}
-  for _ = 1, types do
-    local code, count
-    code, count, at = struct.unpack('>BI5', raw, at)
-    counts[code] = count
-  end
+  local founder, first, last, all, horizon, horizon_digest, case, flags, gen = struct.unpack(PART, raw)
   p = {
-    root = root.id, raw = raw, founder = founder, first = first, last = last, count = all, horizon = horizon, horizon_digest = horizon_digest,
-    case = case, flags = flags, gen = gen, counts = counts, list = string.sub(raw, at), issued = false, traits = false, traits_raw = false, dirty = false,
+    root = root.id, raw = raw, founder = founder, first = first, last = last, count = all, horizon = horizon,
+    horizon_digest = horizon_digest, case = case, flags = flags, gen = gen, issued = false, traits = false, traits_raw = false, dirty = false,
   }
   if flags % 4 ~= HIDDEN and flags < DIVIDING then p.issued = node(founder).digest end
   parts[root.id] = p
   return p
 end
 
-local function pack_part(p)
-  local types, count = {}, 0
-  for code, n in pairs(p.counts) do
-    count = count + 1
-    types[count] = struct.pack('>BI5', code, n)
+local counts_of, oldest_in, oldest_of, pack_part
+do
+  local head, each = 56, 6 -- bytes of PART, and of each type behind it
+
+  counts_of = function(p)
+    if not p.counts then
+      p.counts = {}
+      for at = head + 1, head + each * string.byte(p.raw, head), each do
+        local code, count = struct.unpack('>BI5', p.raw, at)
+        p.counts[code] = count
+      end
+    end
+    return p.counts
   end
-  table.sort(types, bytes_less)
-  return struct.pack(PART, p.founder, p.first, p.last, p.count, p.horizon, p.horizon_digest, p.case, p.flags, p.gen, count) .. table.concat(types) .. p.list
+
+  oldest_in = function(packed) return string.sub(packed, head + each * string.byte(packed, head) + 1) end
+
+  oldest_of = function(p)
+    if not p.list then p.list = oldest_in(p.raw) end
+    return p.list
+  end
+
+  local function head_of(p, types)
+    return struct.pack(PART, p.founder, p.first, p.last, p.count, p.horizon, p.horizon_digest, p.case, p.flags, p.gen, types)
+  end
+
+  pack_part = function(p)
+    if not p.counts and not p.list then return head_of(p, string.byte(p.raw, head)) .. string.sub(p.raw, head + 1) end
+    local types, count = {}, 0
+    for code, n in pairs(counts_of(p)) do
+      count = count + 1
+      types[count] = struct.pack('>BI5', code, n)
+    end
+    table.sort(types, bytes_less)
+    return head_of(p, count) .. table.concat(types) .. oldest_of(p)
+  end
 end
 
 -- The fold of the traits of a part's links: name -> fact. A cache of what the links say.
-local function traits_of(p)
-  if not p.traits then
+local function raw_traits_of(p)
+  if not p.traits_raw then
     local key, field = page('t', p.root)
     p.traits_raw = redis.call('HGET', key, field) or ''
-    p.traits = p.traits_raw ~= '' and cmsgpack.unpack(p.traits_raw) or {}
+  end
+  return p.traits_raw
+end
+
+local function traits_of(p)
+  if not p.traits then
+    local raw = raw_traits_of(p)
+    p.traits = raw ~= '' and cmsgpack.unpack(raw) or {}
   end
   return p.traits
 end
 
--- Links: the evidence. `members` are {node, next link of that node}; the first is the centre of the star. One that an erasure took is
--- `dead`: it says nothing any more, and only holds the chains of its members together.
+-- Links: the evidence. `members` are {node, next link of that node}, which never change; the first is the centre of the star. `traits`, and the `source`
+-- and `event_id` of its first event, are read when they are asked for. One that an erasure took is `dead`: it says nothing any more, and only
+-- holds the chains of its members together.
 local links = {}
 
 local function link(id)
@@ -213,9 +275,8 @@ local function link(id)
     member, after, at = struct.unpack('>I5I5', raw, at)
     members[i] = { member, after }
   end
-  local said = cmsgpack.unpack(string.sub(raw, at))
-  if said then
-    l = { id = id, members = members, first = first, last = last, source = said[1], event_id = said[2], traits = said[3], dirty = false }
+  if string.byte(raw, at) ~= 0xc2 then -- `false` in msgpack
+    l = { id = id, members = members, first = first, last = last, loaded = raw, said_at = at, dirty = false }
   else
     l = { id = id, members = members, first = 0, last = 0, source = '', event_id = '', traits = {}, dead = true, dirty = false }
   end
@@ -223,14 +284,23 @@ local function link(id)
   return l
 end
 
+local function said_by(l) -- a link of which the source, the event and the traits are read
+  if not l.traits then l.source, l.event_id, l.traits = unpack(cmsgpack.unpack(string.sub(l.loaded, l.said_at))) end
+  return l
+end
+
 local function pack_link(l)
+  if not l.traits then return struct.pack(LINK, l.first, l.last, #l.members) .. string.sub(l.loaded, 14) end -- LINK is 13 bytes
   local members = {}
   for i, m in ipairs(l.members) do members[i] = struct.pack('>I5I5', m[1], m[2]) end
   local said = not l.dead and { l.source, l.event_id, l.traits }
   return struct.pack(LINK, l.first, l.last, #l.members) .. table.concat(members) .. cmsgpack.pack(said)
 end
 
-local function event_of(l) return { l.first, l.source, l.event_id, '' } end
+local function event_of(l)
+  said_by(l)
+  return { l.first, l.source, l.event_id, '' }
+end
 
 local function next_of(l, n) -- of the links of a node, the one after
   for _, m in ipairs(l.members) do

@@ -3,7 +3,7 @@
 -- KEYS[1]  the space's base key
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  number of the last round that Kafka has
 -- ARGV[4]  bytes to read before no further key is taken        ARGV[5]  the taker's name, one for each round
--- ARGV[6]  the present, epoch ms, or '' for Redis's own: values of states that lapse before it are told
+-- ARGV[6]  the present, epoch ms, or '' for that of the events and of Redis's clock (present.lua): values of states that lapse before it are told
 -- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
 --          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
 --          | {'UNREAD'} the shard's topics must be read first
@@ -71,8 +71,7 @@ local function as_told(digest)
   local n = node_of(digest)
   local p = not has(n, DETACHED) and part(find(n))
   if not p or p.founder ~= n.id then return '' end
-  traits_of(p)
-  return cmsgpack.pack({ pack_part(p), p.traits_raw, 1 })
+  return cmsgpack.pack({ pack_part(p), raw_traits_of(p), 1 })
 end
 
 local function told_of(first) -- the node that an identifier's output key tells of: the one before it was erased, while nothing was seen since
@@ -119,8 +118,7 @@ local function row_of(key, told, noted)
   local old, traits, had = {}, '', 0
   if told ~= '' then
     local was = cmsgpack.unpack(told)
-    local types, at = select(10, struct.unpack(PART, was[1]))
-    old, traits = nodes_in(string.sub(was[1], at + types * 6)), was[2]
+    old, traits = nodes_in(oldest_in(was[1])), was[2]
     had = was[3] and 2 or 1
   end
   local n = node_of(digest)
@@ -155,20 +153,25 @@ if redis.call('EXISTS', rests) == 1 then
   for _, digest in ipairs(redis.call('ZRANGE', rests, 0, -1)) do resting['e' .. digest] = true end
 end
 
-local function take_key(key, told)
-  if string.byte(key) ~= 101 then -- only entities, 'e', have notes, and ids that end
-    rows[#rows + 1] = row_of(key, told, '')
-    taken[#taken + 1] = { key, cmsgpack.pack({ told, '', 0, '' }), 0 }
-    read = read + 200 + #told
-    return
+local take_key
+do
+  local never_told = cmsgpack.pack({ '', '', 0, '' })
+
+  take_key = function(key, told)
+    if string.byte(key) ~= 101 then -- only entities, 'e', have notes, and ids that end
+      rows[#rows + 1] = row_of(key, told, '')
+      taken[#taken + 1] = { key, told == '' and never_told or cmsgpack.pack({ told, '', 0, '' }), 0 }
+      read = read + 200 + #told
+      return
+    end
+    local noted = redis.call('LRANGE', BASE .. ':note:' .. key, 0, NOTES - 1)
+    local notes_packed = table.concat(noted)
+    rows[#rows + 1] = row_of(key, told, notes_packed)
+    local n = node_of(string.sub(key, 2))
+    local ended = n and endings[n.id]
+    taken[#taken + 1] = { key, cmsgpack.pack({ told, notes_packed, ended and n.id or 0, ended and ended[1] or '' }), #noted }
+    read = read + 200 + #told + 400 * #noted
   end
-  local noted = redis.call('LRANGE', BASE .. ':note:' .. key, 0, NOTES - 1)
-  local notes_packed = table.concat(noted)
-  rows[#rows + 1] = row_of(key, told, notes_packed)
-  local n = node_of(string.sub(key, 2))
-  local ended = n and endings[n.id]
-  taken[#taken + 1] = { key, cmsgpack.pack({ told, notes_packed, ended and n.id or 0, ended and ended[1] or '' }), #noted }
-  read = read + 200 + #told + 400 * #noted
 end
 
 -- Make entities dirty that have a value which has lapsed by now.
@@ -179,8 +182,7 @@ local function mark_lapsed()
     local key, n = 'e' .. digest, node_of(digest)
     local p = n and not has(n, DETACHED) and part(find(n))
     if p and p.founder == n.id and not has(p, UNTOLD) and redis.call('HEXISTS', BASE .. ':dirty:' .. shard, key) == 0 then
-      traits_of(p)
-      redis.call('HSET', BASE .. ':dirty:' .. shard, key, cmsgpack.pack({ p.raw, p.traits_raw }))
+      redis.call('HSET', BASE .. ':dirty:' .. shard, key, cmsgpack.pack({ p.raw, raw_traits_of(p) }))
       redis.call('RPUSH', BASE .. ':queue:' .. shard, key)
     end
     redis.call('ZREM', lapses, digest)

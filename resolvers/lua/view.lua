@@ -1,10 +1,15 @@
 -- View: rows that tell Python what documents are made of. Prepended after graph.lua and names.lua to scripts that read.
 
--- {digest, type, value, first ms, last h, {first event}, 1 if told before}
-local function identifier_row(n, told)
-  local first = not told and link(n.flink)
-  local event = first and not first.dead and event_of(first) or {}
-  return { n.digest, code_name(n.code), value_of(n.id), n.first, n.last, event, told and 1 or 0 }
+local identifier_row
+do
+  local no_event = {}
+
+  -- {digest, type, value, first ms, last h, {first event}, 1 if told before}
+  identifier_row = function(n, told)
+    local first = not told and link(n.flink)
+    local event = first and not first.dead and event_of(first) or no_event
+    return { n.digest, code_name(n.code), value_of(n.id), n.first, n.last, event, told and 1 or 0 }
+  end
 end
 
 local function nodes_in(list)
@@ -97,14 +102,13 @@ local function entity_row(digest, old)
   local p = part(find(n))
   local founder = node(p.founder)
   if founder.digest ~= digest then return { 'gone', founder.digest, code_name(founder.code) } end
-  traits_of(p)
-  local rows = {}
-  for at = 1, #p.list, 5 do
-    local id = struct.unpack('>I5', p.list, at)
+  local rows, list = {}, oldest_of(p)
+  for at = 1, #list, 5 do
+    local id = struct.unpack('>I5', list, at)
     rows[#rows + 1] = identifier_row(node(id), old[id] and id ~= p.founder)
   end
   local gone, erased = rows_left(p, old)
-  return { 'living', code_name(founder.code), p.count, p.first, p.last, p.traits_raw, rows, gone, erased, states_told(n), observations_of(p) }
+  return { 'living', code_name(founder.code), p.count, p.first, p.last, raw_traits_of(p), rows, gone, erased, states_told(n), observations_of(p) }
 end
 
 -- {person's founder, type, group's founder, type, fold, 1 if either was erased} with an empty fold where nobody belongs to anything any more

@@ -149,7 +149,7 @@ local function visit(l)
   if off(n) then
     if on[1] then -- the link may have been of this one's part until now
       local p = part(find(on[1]))
-      for name, fact in pairs(l.traits) do fold_trait(p, name, fact) end
+      for name, fact in pairs(said_by(l).traits) do fold_trait(p, name, fact) end
       if has(on[1], SHOWS) and redis.call('EXISTS', BASE .. ':o:' .. l.id) == 1 then show(l) end
     end
     return

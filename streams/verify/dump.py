@@ -237,6 +237,7 @@ _READERS: dict[str, Reader] = {
     "w": _showing,
     "lapses": lambda *_: None,  # when values lapse
     "rests": lambda *_: None,  # until when entities of very many observations are not told again
+    "tide": lambda *_: None,  # how far the events of each partition have come in time
     "R": lambda *_: None,  # which refusals were told
     "y": _bucketed("erased", bytes, parse_erasure, _by_digest),
     "z": _bucketed("first_of", bytes, bytes, _by_digest),

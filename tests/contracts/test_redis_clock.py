@@ -1,4 +1,4 @@
-"""The present that all workers share: Redis's own clock, by which values of states lapse."""
+"""The present that all workers share, by which values of states lapse: that of the events, and of Redis's own clock."""
 
 from __future__ import annotations
 
@@ -10,18 +10,28 @@ from redis.asyncio import Redis
 
 from resolvers.instant import write_instant
 from resolvers.port import Resolver
+from resolvers.scripts import Bounds
+from resolvers.sighting import Batch, Position
 from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_states import RULES, SHARDS
 from tests.histories import batch, documents, event, person
-from tests.telling import Topics, drain
+from tests.telling import Topics, drain, publish
 
-FORTNIGHT = 14 * 86_400_000
+DAY = 86_400_000
+FORTNIGHT = 14 * DAY
 
 
 @pytest.fixture(params=["redis"])
 async def resolver(request: pytest.FixtureRequest) -> AsyncIterator[Resolver]:
     """Give a resolver that has no clock of its own."""
-    async with opened(request, RULES, clock=None) as found:
+    async with opened(request, RULES, clock=None, bounds=Bounds(idle_ms=0)) as found:
+        yield found
+
+
+@pytest.fixture(params=["redis"])
+async def patient(request: pytest.FixtureRequest) -> AsyncIterator[Resolver]:
+    """Give one for which time passes as events tell, until the test is over."""
+    async with opened(request, RULES, clock=None, bounds=Bounds(idle_ms=600_000)) as found:
         yield found
 
 
@@ -59,3 +69,72 @@ async def test_the_present_does_not_go_back_a_little(resolver: Resolver, redis_u
 
 async def test_a_present_that_was_far_ahead_was_wrong(resolver: Resolver, redis_url: str) -> None:
     assert await stage(resolver, redis_url, FORTNIGHT - 20_000, 86_400_000) == "trial"
+
+
+class Story:
+    """Events of a few persons, long ago, applied in partitions and told."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._topics = Topics()
+        self._offsets: dict[int, int] = {}
+
+    async def applied(self, partition: int, who: str, day: int, subscription: str | None = None) -> None:
+        """Apply what a person was seen with on a day."""
+        states = {"subscription": subscription} if subscription else {}
+        seen = event(f"{who}{day}", "9:00", person(f"user_id:{who}", states=states), source="stripe")
+        seen.occurred_at = write_instant(day * DAY)
+        at = self._offsets.get(partition, 0)
+        self._offsets[partition] = at + 1
+        await self._resolver.apply(Batch("events", partition, at, Position(at + 1), batch([seen], rules=RULES).evidence))
+
+    async def told(self, who: str) -> str | None:
+        """Tell what there is to be told; gives a person's subscription as the topic says."""
+        for shard in range(SHARDS):
+            await publish(self._resolver, self._topics, shard, 7)
+        for (topic, _), one in self._topics.documents.items():
+            if topic == "entities" and any(named["value"] == who for named in one.get("identifiers", ())):
+                value: str = one["states"]["billing_subscription"]["value"]
+                return value
+        return None
+
+
+async def test_a_backlog_tells_no_lapse_that_its_next_record_disproves(patient: Resolver) -> None:
+    story = Story(patient)
+    await story.applied(0, "a", 19_000, "trial")
+    assert await story.told("a") == "trial"
+    await story.applied(0, "b", 19_013)
+    assert await story.told("a") == "trial", "thirteen days have passed"
+    await story.applied(0, "b", 19_015)
+    assert await story.told("a") == "churned", "and now a fortnight"
+
+
+async def test_time_passes_no_further_than_the_partition_that_is_behind(patient: Resolver) -> None:
+    story = Story(patient)
+    await story.applied(0, "a", 19_000, "trial")
+    await story.applied(1, "b", 19_500)
+    assert await story.told("a") == "trial"
+    await story.applied(0, "c", 19_500)
+    assert await story.told("a") == "churned"
+
+
+async def test_time_never_goes_back_and_never_before_the_clock(patient: Resolver) -> None:
+    story = Story(patient)
+    await story.applied(0, "a", 19_000, "trial")
+    await story.applied(0, "b", 30_000)
+    assert await story.told("a") == "churned", "an event from the future is not later than the clock"
+    await story.applied(1, "c", 19_000, "trial")
+    assert (await story.told("a"), await story.told("c")) == ("churned", "churned")
+
+
+async def test_where_no_event_came_for_long_time_passes_by_the_clock(resolver: Resolver) -> None:
+    story = Story(resolver)
+    await story.applied(0, "a", 19_000, "trial")
+    assert await story.told("a") == "churned"
+
+
+async def test_what_is_applied_while_nothing_is_told_says_nothing_of_the_time(patient: Resolver) -> None:
+    story = Story(patient)
+    await patient.hold({("events", 0): 1})
+    await story.applied(0, "a", 19_000, "trial")
+    assert await story.told("a") == "churned"
