@@ -220,21 +220,22 @@ class PublishTraces:
                 links.setdefault(told, []).extend(one for one in dict.fromkeys(own) if one is not None and one != told)
         said: Attributes = {"messaging.system": "kafka", "nexus.shard": taken.shard, "nexus.round": taken.number}
         said = {**said, "messaging.batch.message_count": len(taken.records)}
-        return RoundTraces(Shared(self._spans, "publish", Kind.WRITES, [one for one in contexts if one], said, links), taken, contexts)
+        return RoundTraces(
+            Shared(self._spans, "publish", Kind.WRITES, [one for one in contexts if one], said, links), taken.records, contexts
+        )
 
 
 class RoundTraces:
-    """The traces of one round: the headers of its records, in their order, or none at all."""
+    """The traces of one round. `headers` are those of its records, in their order, or none at all."""
 
-    def __init__(self, shared: Shared | None = None, taken: Round | None = None, contexts: Sequence[TraceContext | None] = ()) -> None:
+    def __init__(self, shared: Shared | None, records: Sequence[OutputRecord], contexts: Sequence[TraceContext | None]) -> None:
         self._shared = shared
         self.headers: Sequence[Headers] = ()
-        if shared is None or taken is None:
-            return
-        self.headers = [NO_HEADERS if one is None else shared.context(one).headers for one in contexts]
-        for record, context in zip(taken.records, contexts, strict=True):
-            if context is not None and record.topic in {"entities", "timeline"}:
-                shared.name(context, "nexus.entity_ids", record.key)
+        if shared is not None:
+            self.headers = [NO_HEADERS if one is None else shared.context(one).headers for one in contexts]
+            for record, context in zip(records, contexts, strict=True):
+                if context is not None and record.topic in {"entities", "timeline"}:
+                    shared.name(context, "nexus.entity_ids", record.key)
 
     def end(self) -> None:
         """Say that the round is committed."""
@@ -242,7 +243,7 @@ class RoundTraces:
             self._shared.end()
 
 
-UNTRACED = RoundTraces()
+UNTRACED = RoundTraces(None, (), ())
 
 
 Name = tuple[str, str]

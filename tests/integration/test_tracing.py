@@ -21,6 +21,7 @@ from streams.settings import Settings, settings_from
 from streams.stack import Addresses
 from streams.topics import delete_topics
 from streams.tracing.context import Headers, context_of
+from streams.verifying import verified
 from tests.collector import Collector, Taken, collecting
 from tests.integration.test_stages import PATIENCE_SECONDS, read_topic, sender
 
@@ -35,9 +36,9 @@ def sampled(trace: str) -> Headers:
     return (("traceparent", f"00-{trace}-{SPAN}-01".encode()), ("tracestate", b"vendor=told"))
 
 
-def contact(name: str, number: int) -> bytes:
+def contact(name: str, number: int, **more: str) -> bytes:
     person = {"email": f"{name}@quill.example", "name": f"{name.title()} Archer", "website": f"{name}.example"}
-    return json.dumps({"id": f"c{number}", "at": 1_700_000_000 + number, **person}).encode()
+    return json.dumps({"id": f"c{number}", "at": 1_700_000_000 + number, **person, **more}).encode()
 
 
 class Traced:
@@ -63,11 +64,15 @@ class Traced:
         async with sender(self.settings) as writing:
             await send_all(writing, [Outgoing(topic, b"k", value, headers) for value, headers in records])
 
-    async def finished(self) -> None:
-        """Wait until everything has come out, and stop the workers."""
+    async def drained(self) -> None:
+        """Wait until everything has come out."""
         async with open_graph(self.settings) as graph, measuring(self.settings, graph) as drain:
             behind = await drain.wait(PATIENCE_SECONDS)
         assert behind.nothing, behind
+
+    async def finished(self) -> None:
+        """Wait until everything has come out, and stop the workers."""
+        await self.drained()
         await self.stop()
 
     async def stop(self) -> None:
@@ -83,7 +88,7 @@ class Traced:
 async def traced(stack: Addresses, tmp_path: Path) -> AsyncIterator[Traced]:
     own = f"traced{uuid4().hex[:8]}"
     participants: list[dict[str, Any]] = [
-        {"entity": "person", "role": "contact", "identifiers": {"email": "email"}, "traits": {"name": "name"}},
+        {"entity": "person", "role": "contact", "identifiers": {"email": "[email, other]"}, "traits": {"name": "name"}},
         {"entity": "group", "identifiers": {"domain": "website"}},
     ]
     source = {
@@ -189,6 +194,26 @@ async def test_spans_name_events_and_entities_and_nothing_personal(traced: Trace
     assert [one.attributes["nexus.event_ids"] for one in begun] == [["c2"]]
     text = "\n".join(one.text for one in collector.spans)
     assert [word for word in ("quill", "Archer", "Ann", "ben.example", "eve@", "vendor=told", "person:") if word in text] == []
+
+
+async def test_a_merge_is_told_in_the_trace_of_the_event_that_brought_it(traced: Traced) -> None:
+    with collecting() as collector:
+        await traced.worker({"enabled": True, "ratio": 0}, "adapt", "resolve", "publish", endpoint=collector.endpoint)
+        await traced.write([(contact("ann", 1), ()), (contact("ben", 2), ())])
+        await traced.drained()
+        await traced.write([(contact("ann", 3, other="ben@quill.example"), sampled(ANN))])
+        await traced.drained()
+        report = await verified(traced.settings)
+        await traced.stop()
+    assert report.ok, report.examples(3)
+    told = [(context_of(record.headers) is not None, json.loads(record.value)) for record in await traced.read("entities")]
+    assert {one["status"] for in_trace, one in told if not in_trace} == {"active"}
+    assert sorted(one["status"] for in_trace, one in told if in_trace and one["entity_type"] == "person") == ["active", "merged"]
+    lines = {one["kind"]: record for record in await traced.read("timeline") if (one := json.loads(record.value))["event_id"] == "c3"}
+    assert "entity.merged" in lines
+    contexts = [context_of(record.headers) for record in lines.values()]
+    assert {one.trace_id for one in contexts if one is not None} == {ANN}
+    assert None not in contexts
 
 
 async def test_without_spans_a_context_is_carried_to_participants_and_no_further(traced: Traced) -> None:

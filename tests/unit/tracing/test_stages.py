@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import TopicPartition
 
-from resolvers.errors import PositionGap, Rejected
+from resolvers.errors import KafkaUnavailable, PositionGap, Rejected
 from resolvers.memory import MemoryResolver
 from resolvers.port import Applied, OutputRecord, Round
 from resolvers.rules import Rules
@@ -251,3 +252,14 @@ async def test_a_rounds_bytes_are_the_same_with_and_without_traces() -> None:
     plain, traced = await told(PublishTraces()), await told(PublishTraces(FakeSpans(), trail))
     assert plain.written == traced.written
     assert set(plain.headers) != set(traced.headers)
+
+
+async def test_a_repeated_round_is_told_with_the_same_bytes_and_without_contexts() -> None:
+    trail = FakeTrail({("entities", "per_a"): context(1)})
+    broken, new = FakeProducer(failures=[KafkaConnectionError("gone")]), FakeProducer()
+    made = publisher(Outbox(Round(2, 7, ROUND[:1])), broken, new, traces=PublishTraces(FakeSpans(), trail))
+    with pytest.raises(KafkaUnavailable):
+        await made.turn()
+    assert await made.turn() is Turn.NOTHING
+    assert new.written == (await told(PublishTraces(), ROUND[:1])).written
+    assert new.headers == [()]
