@@ -1,6 +1,6 @@
 """Print the part of requirements.lock that a running worker needs, without what only tests and development need.
 
-    python deploy/runtime_lock.py                    what pyproject.toml's dependencies bring along
+    python deploy/runtime_lock.py                    what pyproject.toml's dependencies and its extra `otel` bring along
     python deploy/runtime_lock.py setuptools         what the named packages bring along instead
 
 Invariant: every line is one of requirements.lock, so that the image has the very versions and digests that were tested.
@@ -15,6 +15,9 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+EXTRAS = ("otel",)
+"""Of what is optional elsewhere, what an image has: nobody installs into it."""
+
 NAME = re.compile(r"^([A-Za-z0-9._-]+)")
 VIA = re.compile(r"^    #(?: via)?\s+([A-Za-z0-9._-]+)", re.MULTILINE)
 
@@ -45,8 +48,10 @@ def needed(lock: str, roots: set[str]) -> str:
 
 
 def dependencies(project: Path) -> set[str]:
-    """Name what pyproject.toml says that the project needs to run."""
-    declared: list[str] = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
+    """Name what pyproject.toml says that the project needs to run, with the extras that an image has."""
+    said = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    extras = said.get("optional-dependencies", {})
+    declared: list[str] = [*said["dependencies"], *(one for name in EXTRAS for one in extras.get(name, ()))]
     return {found[1] for one in declared if (found := NAME.match(one))}
 
 

@@ -22,6 +22,7 @@ from streams.events import Event, encode_event
 from streams.record import SourceRecord
 from streams.redaction import words
 from streams.sender import Outgoing, Sender, refusal, send_all
+from streams.tracing.stages import AdaptBatch, AdaptTraces
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ class AdaptStage:
         events_topic: str,
         dead_letters_topic: str,
         largest_bytes: int,
+        traces: AdaptTraces | None = None,
     ) -> None:
         """Keep the parts. `sources` are keyed by raw topic; `clock` gives epoch milliseconds.
 
@@ -81,6 +83,7 @@ class AdaptStage:
         self._events_topic = events_topic
         self._dead_letters_topic = dead_letters_topic
         self._largest_bytes = largest_bytes
+        self._traces = traces or AdaptTraces()
 
     async def __call__(self, batch: SourceBatch) -> Outcome:
         """Adapt a batch and wait until all that came of it is acknowledged."""
@@ -88,34 +91,45 @@ class AdaptStage:
         self._counters.add("records_read", source.name, count=len(batch.records))
         outgoing: list[Outgoing] = []
         owners: dict[int, ConsumerRecord] = {}
+        traces = self._traces.batch(source.name)
         for record in batch.records:
-            for written in self._adapt(source, record):
+            for written in self._adapt(source, record, traces):
                 owners[id(written)] = record
                 outgoing.append(written)
         refused = await self._sender.send(outgoing)
         if refused:
-            await self._give_back(source, refused, owners)
+            await self._give_back(source, refused, owners, traces)
+        traces.end()
         return Outcome.DONE
 
-    async def _give_back(self, source: RawSource, refused: Sequence[Outgoing], owners: Mapping[int, ConsumerRecord]) -> None:
+    async def _give_back(
+        self, source: RawSource, refused: Sequence[Outgoing], owners: Mapping[int, ConsumerRecord], traces: AdaptBatch
+    ) -> None:
         """Dead-letter the records whose events Kafka does not take though they should fit, each once.
 
         It happens only where someone else gave the topic a lower limit; other events of the same record are in the log by then.
         """
         records = {owners[id(written)].offset: (owners[id(written)], written) for written in refused}
         letters = [self._too_large(source, record, written) for record, written in records.values()]
+        for record, _ in records.values():
+            traces.rejected(record, Why.TOO_LARGE.value)
         await send_all(self._sender, letters)
 
-    def _adapt(self, source: RawSource, record: ConsumerRecord) -> list[Outgoing]:
+    def _adapt(self, source: RawSource, record: ConsumerRecord, traces: AdaptBatch) -> list[Outgoing]:
+        headers = traces.begin(record)
         try:
             events = source.adapter(source_record(record))
-            written = [Outgoing(self._events_topic, event_key(event, self._priorities), encode_event(event)) for event in events]
+            written = [Outgoing(self._events_topic, event_key(event, self._priorities), encode_event(event), headers) for event in events]
             self._check_sizes(written)
         except Rejected as error:
+            traces.rejected(record, why(error).value)
             return [self._dead_letter(source, record, error)]
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything, and the stage goes on
             log.warning("an adapter failed", source=source.name, adapter=source.adapter_name, offset=record.offset, error=words(error))
+            traces.rejected(record, why(error).value)
             return [self._dead_letter(source, record, error, with_traceback=True)]
+        if headers:
+            traces.made(record, events)
         self._counters.add("events_written", source.name, count=len(written))
         return written
 

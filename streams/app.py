@@ -48,6 +48,7 @@ from streams.shards import CommittedRounds, ShardSource, take_turn
 from streams.source import Deadline, Source
 from streams.told import ToldTopics
 from streams.topics import largest_event_bytes
+from streams.tracing.tracing import tracing_of
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class NexusApp(faust.App):
         worker = settings.worker
         self.health = Health(time.monotonic, worker.stuck_seconds)
         self.kafka_answers = KafkaAnswers(settings)
+        self.tracing = tracing_of(settings)
         self.redis_memory = RedisMemory(settings.redis.url)
         self.gauges = Gauges(settings, rules.fingerprint, self.health, self.redis_memory, now_ms)
         self.exposition = Exposition(counters, self.gauges.all(), closed_by(settings))
@@ -105,6 +107,7 @@ class NexusApp(faust.App):
         """Give the resolver's connections back, after everything that used them has stopped."""
         await self.resolver.close()
         await self.kafka_answers.close()
+        await self.tracing.close()
         await super().on_shutdown()
         if self.admin is not None:
             await self.admin.stop()
@@ -247,6 +250,7 @@ def add_adapt(wiring: Wiring) -> None:
         events_topic=settings.topic("events"),
         dead_letters_topic=wiring.dead_letters(),
         largest_bytes=largest_event_bytes(settings),
+        traces=wiring.app.tracing.adapt,
     )
     wiring.source("adapt", list(sources), CommittedPositions(settings.kafka.connect_seconds), stage)
 
@@ -281,6 +285,7 @@ def add_resolve(wiring: Wiring) -> None:
         dead_letters_topic=wiring.dead_letters(),
         patience_seconds=wiring.redis_seconds,
         trouble=app.health,
+        traces=app.tracing.resolve,
     )
     source = wiring.source("resolve", [settings.topic("events")], positions, stage)
     rereading = Rereading(
@@ -316,7 +321,9 @@ def add_publish(wiring: Wiring) -> None:
     producer = partial(make_transactional_producer, settings)
 
     def publisher(shard: int) -> ShardPublisher:
-        return ShardPublisher(shard, app.resolver, telling, rounds, wiring.recovery, producer, app.counters, wiring.clock)
+        return ShardPublisher(
+            shard, app.resolver, telling, rounds, wiring.recovery, producer, app.counters, wiring.clock, traces=app.tracing.publish
+        )
 
     service = ShardSource(
         settings.topic("entities"),

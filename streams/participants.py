@@ -13,6 +13,7 @@ import msgspec
 from resolvers.sighting import Evidence
 from streams.events import Event
 from streams.sender import Outgoing
+from streams.tracing.context import NO_HEADERS, Headers
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,7 +38,9 @@ class ParticipantRecord(msgspec.Struct, omit_defaults=True):
     internal: bool | None = None
 
 
-def participant_records(topic: str, event: Event, evidence: Evidence, entity_ids: tuple[str | None, ...]) -> Iterator[Outgoing]:
+def participant_records(
+    topic: str, event: Event, evidence: Evidence, entity_ids: tuple[str | None, ...], headers: Headers = NO_HEADERS
+) -> Iterator[Outgoing]:
     """Write the participants of one event; `entity_ids` are those of the evidence's sightings, in their order.
 
     A participant whose identifiers all connect nothing is nobody, and has no record.
@@ -59,4 +62,4 @@ def participant_records(topic: str, event: Event, evidence: Evidence, entity_ids
             event.significance,
             event.internal,
         )
-        yield Outgoing(topic, f"{event.source}:{event.event_id}:{seen.index}".encode(), _encode(record))
+        yield Outgoing(topic, f"{event.source}:{event.event_id}:{seen.index}".encode(), _encode(record), headers)

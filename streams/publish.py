@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
 from typing import Protocol
 
 import msgspec
@@ -28,6 +29,8 @@ from streams.metrics.rounds import count_round
 from streams.recovery import Recovering
 from streams.sender import Outgoing, ended, passing, refusal, send_to, together
 from streams.times import format_time
+from streams.tracing.context import NO_HEADERS, Headers
+from streams.tracing.stages import PublishTraces
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +101,8 @@ class ShardPublisher:
         make_producer: Callable[[int], Awaitable[AIOKafkaProducer]],
         counters: Counters,
         clock: Callable[[], int],
+        *,
+        traces: PublishTraces | None = None,
     ) -> None:
         """`make_producer` gives a started transactional producer of this shard; `clock` gives epoch milliseconds."""
         self.shard = shard
@@ -108,6 +113,7 @@ class ShardPublisher:
         self._make_producer = make_producer
         self._counters = counters
         self._clock = clock
+        self._traces = traces or PublishTraces()
         self._producer: AIOKafkaProducer | None = None
         self._told = 0
 
@@ -175,20 +181,23 @@ class ShardPublisher:
         if taken.records:
             payload = encode_round(taken, self._clock(), tombstones=self._telling.tombstones, hide=self._telling.hide)
             await self._resolver.keep(taken, payload)
-            await self._tell(producer, taken.number, payload)
+            traces = await self._traces.round(taken)
+            await self._tell(producer, taken.number, payload, traces.headers)
+            traces.end()
         await self._resolver.finish(taken)
         count_round(self._counters, taken)
         return Turn.TOLD
 
-    async def _tell(self, producer: AIOKafkaProducer, number: int, payload: bytes) -> None:
-        """Write a round's bytes and its number in one transaction.
+    async def _tell(self, producer: AIOKafkaProducer, number: int, payload: bytes, headers: Sequence[Headers] = ()) -> None:
+        """Write a round's bytes and its number in one transaction. Its `headers` are not kept: a repeated round has none.
 
         After an error the transaction stays open: whoever opens the shard next aborts it, without waiting for us.
         """
         place = TopicPartition(self._telling.topics["entities"], self.shard)
         async with asyncio.timeout(self._telling.round_seconds):
             await producer.begin_transaction()
-            writes = (send_to(producer, topic, self.shard, records) for topic, records in by_topic(payload, self._telling.topics).items())
+            found = by_topic(payload, self._telling.topics, headers)
+            writes = (send_to(producer, topic, self.shard, records) for topic, records in found.items())
             *answers, _ = await together(*writes, producer.send_offsets_to_transaction({place: number}, self._numbers.group))
             if refused := [record for answer in answers for record in answer]:
                 raise SettingsError(refusal(refused))
@@ -221,9 +230,9 @@ def ended_id(record: OutputRecord) -> bool:
     return record.topic == "entities" and (record.value or {}).get("status") in {"merged", "split", "erased"}
 
 
-def by_topic(payload: bytes, topics: Mapping[str, str]) -> dict[str, Sequence[Outgoing]]:
-    """Read a round's bytes back as records to write, in order, by topic."""
+def by_topic(payload: bytes, topics: Mapping[str, str], headers: Sequence[Headers] = ()) -> dict[str, Sequence[Outgoing]]:
+    """Read a round's bytes back as records to write, in order, by topic; `headers` are those of its records in their order, or none."""
     found: dict[str, list[Outgoing]] = {}
-    for word, key, value in _unpack(payload):
-        found.setdefault(topics[word], []).append(Outgoing(topics[word], key, value))
+    for (word, key, value), of in zip(_unpack(payload), headers or repeat(NO_HEADERS), strict=False):
+        found.setdefault(topics[word], []).append(Outgoing(topics[word], key, value, of))
     return dict(found.items())

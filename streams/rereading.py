@@ -32,6 +32,7 @@ from streams.patience import Trouble, patiently
 from streams.portions import portions
 from streams.resolve import read_event
 from streams.sender import Sender, send_all
+from streams.tracing.context import Headers, carried
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ RECORDS = 500
 POLL_MS = 1_000
 STALLED_POLLS = 30
 
-Made = tuple[Event, Evidence]
+Made = tuple[Event, Evidence, Headers]
 
 
 class Rereading(Service):
@@ -132,7 +133,7 @@ class Rereading(Service):
         """Apply what these records say of erased identifiers, then write who the participants are, then move on."""
         made = [one for record in records if (one := self._concerned(record, asked)) is not None]
         mark = ""
-        for portion in portions([evidence for _, evidence in made]):
+        for portion in portions([evidence for _, evidence, _ in made]):
             parts = tuple(part for _, part in portion)
             batch = Batch(REREAD, asked.partition, at, Position(at), parts, mark, uuid4().hex)
             applied = await self._resolver.apply(batch)
@@ -140,7 +141,7 @@ class Rereading(Service):
             outgoing = [
                 one
                 for (index, part), entity_ids in zip(portion, applied.entity_ids, strict=True)
-                for one in participant_records(self._participants_topic, made[index][0], part, entity_ids)
+                for one in participant_records(self._participants_topic, made[index][0], part, entity_ids, made[index][2])
             ]
             await send_all(self._sender, outgoing)
         await self._resolver.apply(Batch(REREAD, asked.partition, at, Position(upto), (), mark, uuid4().hex))
@@ -155,4 +156,4 @@ class Rereading(Service):
         except Rejected:
             return None
         named = {usable.digest for seen in evidence.sightings for usable in seen.identifiers}
-        return (event, evidence) if named & asked.digests else None
+        return (event, evidence, carried(record.headers)) if named & asked.digests else None

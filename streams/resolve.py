@@ -31,6 +31,7 @@ from streams.portions import portions
 from streams.positions import AppliedPositions, Progress
 from streams.redaction import words
 from streams.sender import Outgoing, Sender, send_all
+from streams.tracing.stages import ResolveBatch, ResolveTraces
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,7 @@ class ResolveStage:
         dead_letters_topic: str,
         patience_seconds: float,
         trouble: Trouble | None = None,
+        traces: ResolveTraces | None = None,
     ) -> None:
         """`clock` gives epoch milliseconds; `dirty` is set when there may be something to publish."""
         self._rules = rules
@@ -78,6 +80,7 @@ class ResolveStage:
         self._dead_letters_topic = dead_letters_topic
         self._patience_seconds = patience_seconds
         self._trouble = trouble
+        self._traces = traces or ResolveTraces()
         self._reading = Doubt()
         self._applying = Doubt()
 
@@ -85,8 +88,9 @@ class ResolveStage:
         """Apply a batch, and wait until all that came of it is acknowledged."""
         self._counters.add("events_read", count=len(batch.records))
         read, outgoing = self._read(batch.records)
+        traces = self._traces.batch(batch.place, [one.record for one in read])
         try:
-            outgoing += await self._apply(batch, read)
+            outgoing += await self._apply(batch, read, traces)
         except PositionGap as gap:
             return await self._positions.overtaken(gap)
         except StoreLost as loss:
@@ -94,6 +98,7 @@ class ResolveStage:
             return Outcome.OVERTAKEN
         self._dirty.set()
         await send_all(self._sender, outgoing)
+        traces.end()
         return Outcome.DONE
 
     def _read(self, records: Sequence[ConsumerRecord]) -> tuple[list[Read], list[Outgoing]]:
@@ -114,7 +119,7 @@ class ResolveStage:
         self._counters.add("events_without_usable_identifier", count=len(read) - len(useful))
         return useful, letters + self._given_up(failed)
 
-    async def _apply(self, batch: SourceBatch, read: Sequence[Read]) -> list[Outgoing]:
+    async def _apply(self, batch: SourceBatch, read: Sequence[Read], traces: ResolveBatch) -> list[Outgoing]:
         """Apply what was read, portion by portion; gives the participants, and dead letters of what can't be applied."""
         progress = self._positions.progress(batch.place.partition)
         written: list[tuple[int, Outgoing]] = []
@@ -122,10 +127,11 @@ class ResolveStage:
 
         async def work(portion: Sequence[tuple[int, Evidence]]) -> list[tuple[int, Outgoing]]:
             applied = await self._call(batch, progress, tuple(part for _, part in portion))
+            await traces.applied(portion, applied.entity_ids)
             return [
                 (index, one)
                 for (index, part), entity_ids in zip(portion, applied.entity_ids, strict=True)
-                for one in participant_records(self._participants_topic, read[index].event, part, entity_ids)
+                for one in participant_records(self._participants_topic, read[index].event, part, entity_ids, traces.headers(index))
             ]
 
         for portion in portions([one.evidence for one in read]):

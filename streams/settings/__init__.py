@@ -22,6 +22,7 @@ from streams.settings.sections import (
     StackSettings,
     TimeSettings,
     TopicSettings,
+    TracingSettings,
     TraitSettings,
     WorkerSettings,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "StateSettings",
     "TimeSettings",
     "TopicSettings",
+    "TracingSettings",
     "TraitSettings",
     "WorkerSettings",
     "load_settings",

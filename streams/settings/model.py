@@ -27,6 +27,7 @@ from streams.settings.sections import (
     StackSettings,
     TimeSettings,
     TopicSettings,
+    TracingSettings,
     WorkerSettings,
 )
 from streams.settings.states import StateSettings
@@ -88,6 +89,7 @@ class Settings(BaseSettings):
     times: TimeSettings = Field(default_factory=TimeSettings, description="The window that event times must lie in.")
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="How a worker works.")
     outputs: OutputSettings = Field(default_factory=OutputSettings, description="What the output topics hold.")
+    tracing: TracingSettings = Field(default_factory=TracingSettings, description="Spans of OpenTelemetry.")
     stack: StackSettings = Field(default_factory=StackSettings, description="The local stack.")
 
     @classmethod

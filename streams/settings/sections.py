@@ -203,6 +203,15 @@ class OutputSettings(Section):
     tombstones: bool = Field(default=False, description="Whether an id that ended is a tombstone instead of a document that says so.")
 
 
+class TracingSettings(Section):
+    """Spans of OpenTelemetry. Where they go, the standard variables of the environment say, such as `OTEL_EXPORTER_OTLP_ENDPOINT`."""
+
+    enabled: bool = Field(
+        default=False, description="Whether spans are made; a trace context in a record's headers is carried on in any case."
+    )
+    ratio: float = Field(0.01, ge=0, le=1, description="Part of the source records without a trace context that begin a trace.")
+
+
 class StackSettings(Section):
     """The local stack of `nexus up`."""
 

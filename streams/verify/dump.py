@@ -242,6 +242,7 @@ _READERS: dict[str, Reader] = {
     "y": _bucketed("erased", bytes, parse_erasure, _by_digest),
     "z": _bucketed("first_of", bytes, bytes, _by_digest),
     "days": lambda *_: None,  # where in the log each day begins
+    "trace": lambda *_: None,  # trace contexts on their way to the topics' headers
     "case": _cases,
     "round": _rounds,
     **{kind: _counted(kind) for kind in _COUNTED},

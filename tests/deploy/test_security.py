@@ -22,6 +22,8 @@ from resolvers.errors import NexusError
 from streams.crew import Worker
 from streams.preflight import make_missing_topics
 from streams.settings import Settings, settings_from
+from streams.tracing.context import TraceContext
+from streams.tracing.trail import RedisTrail
 from tests.deploy.certificates import Authority
 from tests.deploy.servers import PASSWORD, SecuredKafka, allow, documented_acls, documented_user, secured_redis
 from tests.integration.test_stages import Pipeline
@@ -245,6 +247,15 @@ async def test_a_user_of_redis_can_do_no_more(locked: Locked, command: str) -> N
             await redis.execute_command(*command.split())
     finally:
         await redis.aclose()
+
+
+async def test_a_user_of_redis_may_leave_and_follow_trace_contexts(locked: Locked) -> None:
+    trail = RedisTrail(locked.url("nexus"), SPACE, b"key")
+    name, left = ("entities", "per_a"), TraceContext("a" * 32, "b" * 16)
+    await trail.leave({name: left})
+    assert await trail.follow([name]) == {name: left}
+    assert await trail.follow([name]) == {}
+    await trail.close()
 
 
 async def test_redis_lets_nobody_in_without_a_password(locked: Locked) -> None:

@@ -13,6 +13,7 @@ from resolvers.port import OutputRecord, Round, Waiting
 from resolvers.rules import Rules
 from streams.counters import Counters
 from streams.publish import ShardPublisher, Telling, Turn, by_topic, encode_round
+from streams.tracing.stages import PublishTraces
 from tests.kafka_fakes import FakeProducer
 from tests.recoveries import Asked
 
@@ -63,13 +64,20 @@ class Numbers:
         return self.number + 1
 
 
-def publisher(outbox: Outbox, *producers: FakeProducer, committed: int = 0, recovery: Asked | None = None) -> ShardPublisher:
+def publisher(
+    outbox: Outbox,
+    *producers: FakeProducer,
+    committed: int = 0,
+    recovery: Asked | None = None,
+    traces: PublishTraces | None = None,
+) -> ShardPublisher:
     left = list(producers)
 
     async def make(shard: int) -> Any:
         return left.pop(0)
 
-    return ShardPublisher(2, outbox, Telling(TOPICS), Numbers(committed), recovery or Asked(), make, Counters(), lambda: 0)
+    numbers, telling = Numbers(committed), Telling(TOPICS)
+    return ShardPublisher(2, outbox, telling, numbers, recovery or Asked(), make, Counters(), lambda: 0, traces=traces)
 
 
 def round_of(number: int, *records: OutputRecord) -> Round:

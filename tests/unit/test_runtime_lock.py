@@ -42,5 +42,5 @@ def test_a_root_that_is_not_locked_is_an_error() -> None:
 
 def test_the_part_for_a_worker_has_no_tool_of_development() -> None:
     kept = entries(needed((ROOT / "requirements.lock").read_text(encoding="utf-8"), dependencies(ROOT / "pyproject.toml")))
-    assert {"aiokafka", "faust-streaming", "redis", "hiredis", "pydantic-core"} <= kept.keys()
+    assert {"aiokafka", "faust-streaming", "redis", "hiredis", "pydantic-core", "opentelemetry-sdk"} <= kept.keys()
     assert not {"pytest", "ruff", "mypy", "hypothesis", "setuptools", "confluent-kafka"} & kept.keys()
