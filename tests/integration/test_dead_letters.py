@@ -307,11 +307,13 @@ async def test_what_cannot_go_back_is_told_and_does_not_hold_up_the_others(groun
         assert any("4 records are older than" in line for line in planned.warnings)
         report = await ground.replay().run()
         assert report.sent.total() == 3
-        assert sorted(one.why for one in report.not_sent) == [
-            f"{small} does not take a record of its size: raise the topic's max.message.bytes",
-            "it does not say where it came from",
-            *[f"its topic {gone} is not there"] * 2,
-        ]
+        assert sorted(one.why for one in report.not_sent) == sorted(
+            [
+                f"{small} does not take a record of its size: raise the topic's max.message.bytes",
+                "it does not say where it came from",
+                *[f"its topic {gone} is not there"] * 2,
+            ]
+        )
         assert (await ground.replay().run()).passed_over == 3
     finally:
         await client.delete_topics([small])
