@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resolvers.scripts import _PRELUDES, Bounds, Reply, source_of
+from resolvers.scripts import _PRELUDES, COMMANDS, Bounds, Reply, source_of
 
 LUA = {
     path.name.removesuffix(".lua"): path.read_text(encoding="utf-8")
@@ -60,9 +60,18 @@ def test_a_prelude_says_what_it_is(name: str) -> None:
     assert "repended" in LUA[name].split("\n\n", 1)[0]
 
 
-def test_a_source_starts_with_the_shebang_and_the_bounds() -> None:
-    lines = source_of("apply", Bounds(inline=7, listed=9, moved=4, portion=5, patience=3, observed=6)).splitlines()
-    assert lines[:2] == ["#!lua", "local INLINE, LISTED, PATIENCE, SETTLED_WITHIN, MOVED, PORTION, OBSERVED = 7, 9, 3, 10000, 4, 5, 6"]
+def test_a_source_starts_with_the_shebang_and_the_bounds_that_it_names() -> None:
+    bounds = Bounds(inline=7, listed=9, moved=4, portion=5, patience=3, observed=6, idle_ms=8)
+    apply, take, begin = (source_of(name, bounds).split("\n\n", 1)[0].splitlines() for name in ("apply", "take", "begin_reading"))
+    graph = ["local INLINE = 7", "local LISTED = 9", "local PATIENCE = 3"]
+    assert apply[:5] == ["#!lua", *graph, "local MOVED = 4"]
+    assert take[:8] == ["#!lua", *graph, "local SETTLED_WITHIN = 10000", "local MOVED = 4", "local OBSERVED = 6", "local IDLE = 8"]
+    assert begin[0] == "#!lua"
+
+
+def test_every_bound_has_a_name_in_the_scripts() -> None:
+    named = {name for name in re.findall(r"^local ([A-Z_]+) = \d+$", "\n".join(source_of(one, Bounds()) for one in COMMANDS), re.MULTILINE)}
+    assert {"INLINE", "LISTED", "PATIENCE", "SETTLED_WITHIN", "MOVED", "PORTION", "OBSERVED", "IDLE"} <= named
 
 
 def test_the_least_rights_that_are_told_have_every_command_that_scripts_call() -> None:
