@@ -70,7 +70,7 @@ def test_a_source_starts_with_the_shebang_and_the_bounds_that_it_names() -> None
 
 
 def test_every_bound_has_a_name_in_the_scripts() -> None:
-    named = {name for name in re.findall(r"^local ([A-Z_]+) = \d+$", "\n".join(source_of(one, Bounds()) for one in COMMANDS), re.MULTILINE)}
+    named = set(re.findall(r"^local ([A-Z_]+) = \d+$", "\n".join(source_of(one, Bounds()) for one in COMMANDS), re.MULTILINE))
     assert {"INLINE", "LISTED", "PATIENCE", "SETTLED_WITHIN", "MOVED", "PORTION", "OBSERVED", "IDLE"} <= named
 
 
