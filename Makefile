@@ -6,8 +6,10 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 STARTED := $(shell date +%s)
-# What pytest is given: make test ARGS="-k founder"
+# What pytest is given: make test ARGS="-k founder"; with ARGS="-n 0" nothing runs side by side, and --pdb works
 ARGS ?=
+# On two workers, as tests/side_by_side.py shares tests out: what needs a Kafka runs one by one on the first.
+SIDE_BY_SIDE := -n 2
 # What chaos is given: make chaos ROUNDS=100 SEED=7 KINDS=freeze,net-cut REPORT=report.json
 ROUNDS ?= 20
 SEED ?=
@@ -27,7 +29,7 @@ demo: install-stack ## run the pipeline on sample records and show who came out 
 	@scripts/timed "make demo" $(STARTED) $(BIN)/nexus demo
 
 test: install-stack ## run all tests on a local stack of their own
-	@scripts/timed "make test" $(STARTED) $(BIN)/python -m pytest $(ARGS)
+	@scripts/timed "make test" $(STARTED) $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-deploy: install-stack ## run the tests with servers as in production: TLS, SASL, ACLs, Prometheus
 	@scripts/install-prometheus

@@ -63,6 +63,20 @@ class World:
     """Edges whose ends guards keep apart."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who is who, and nothing of what is known of anyone."""
+
+    owner: dict[bytes, str]
+    """As that of a world."""
+    refused: list[Refused]
+    """As those of a world."""
+    seen: list[SeenIdentifier]
+    """All identifiers, the oldest first."""
+    parts: list[list[SeenIdentifier]]
+    """By entity, its identifiers, the oldest first."""
+
+
 Memberships = Mapping[tuple[bytes, bytes], set[tuple[Fact, bool]]]
 """By the names of two links, the member's and the group's: sightings, and whether they end the membership."""
 
@@ -76,30 +90,37 @@ def world_of(
     corrections: Corrections = NO_CORRECTIONS,
 ) -> World:
     """Compute who is who: the parts of each entity type under its guards, each with the links of its own. `now` is the present in ms."""
-    seen = identifiers_of(links)
-    found = [_parts(rules, entity_type, links, corrections) for entity_type in sorted({one.identifier.entity_type for one in seen})]
-    parts = [part for one in found for part in one.parts]
-    part_of = {digest: at for at, part in enumerate(parts) for digest in part}
-    links_of: list[list[Link]] = [[] for _ in parts]
+    who = owners_of(rules, links, corrections)
+    links_of: list[list[Link]] = [[] for _ in who.parts]
+    part_of = {one.digest: at for at, part in enumerate(who.parts) for one in part}
     for link in links.values():
         if (at := of_centre(link, part_of)) is not None:
             links_of[at].append(link)
-    members: list[list[SeenIdentifier]] = [[] for _ in parts]
-    for one in seen:
-        if one.digest in part_of:
-            members[part_of[one.digest]].append(one)
-    views = [entity_of(rules, identifiers, mine, listed, now) for identifiers, mine in zip(members, links_of, strict=True)]
+    views = [entity_of(rules, identifiers, mine, listed, now) for identifiers, mine in zip(who.parts, links_of, strict=True)]
     observed = {view.entity_id: _observed(mine) for view, mine in zip(views, links_of, strict=True)}
-    owner = {digest: views[at].entity_id for digest, at in part_of.items()}
-    successors: dict[bytes, list[str]] = {one.digest: [] for one in seen if one.digest not in owner}
+    successors: dict[bytes, list[str]] = {one.digest: [] for one in who.seen if one.digest not in who.owner}
     for link in links.values():
         for usable in link.identifiers:
-            if usable.digest in successors and (name := of_centre(link, owner)) is not None:
+            if usable.digest in successors and (name := of_centre(link, who.owner)) is not None:
                 successors[usable.digest].append(name)
-    kept_apart = [one for each in found for one in each.refused]
-    belongs = _memberships(links, owner, memberships)
+    belongs = _memberships(links, who.owner, memberships)
     entities = _with_carried(rules, {view.entity_id: view for view in views}, belongs, observed, now)
-    return World(entities, owner, belongs, successors, kept_apart)
+    return World(entities, who.owner, belongs, successors, who.refused)
+
+
+def owners_of(rules: Rules, links: dict[bytes, Link], corrections: Corrections = NO_CORRECTIONS) -> Owners:
+    """Compute whose every identifier is: the parts of each entity type under its guards. What is known of anyone is not looked at."""
+    seen = identifiers_of(links)
+    found = [_parts(rules, entity_type, links, corrections) for entity_type in sorted({one.identifier.entity_type for one in seen})]
+    digests = [part for one in found for part in one.parts]
+    part_of = {digest: at for at, part in enumerate(digests) for digest in part}
+    parts: list[list[SeenIdentifier]] = [[] for _ in digests]
+    for one in seen:
+        if one.digest in part_of:
+            parts[part_of[one.digest]].append(one)
+    names = [id_of(rules, founder.identifier.entity_type, founder.digest) for founder, *_ in parts]
+    owner = {digest: names[at] for digest, at in part_of.items()}
+    return Owners(owner, [one for each in found for one in each.refused], seen, parts)
 
 
 def _observed(links: list[Link]) -> set[Observation]:

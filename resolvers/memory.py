@@ -29,7 +29,7 @@ from resolvers.entity import (
 )
 from resolvers.erasure import Erasure
 from resolvers.errors import Fenced, PositionGap, StoreLost
-from resolvers.folds import World, id_of, identifiers_of, of_centre, world_of
+from resolvers.folds import Owners, World, id_of, identifiers_of, of_centre, owners_of, world_of
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import Clock, at_the_end
 from resolvers.kept import Kept, event_of
@@ -95,7 +95,7 @@ class MemoryResolver:
         self._go_on(batch)
         for evidence in batch.evidence:
             self._join(evidence)
-        owner = self.world().owner
+        owner = self._owners().owner
         return Applied(tuple(tuple(self._owner_of(seen, owner) for seen in self._kept.surviving(one)) for one in batch.evidence))
 
     def _owner_of(self, seen: Sighting | None, owner: dict[bytes, str]) -> str | None:
@@ -105,15 +105,15 @@ class MemoryResolver:
         """Take a batch's corrections in, one by one."""
         self._go_on(batch)
         for one in batch.corrections:
-            before, links = self.world().owner, dict(self._kept.links)
+            before, links = self._owners().owner, dict(self._kept.links)
             if isinstance(one, Erasure):
                 self._kept.erase(one)
                 gone = [links[name] for name in links if self._kept.links.get(name) != links[name]]
                 self._noted.lessen({before[usable.digest] for link in gone for usable in link.identifiers if usable.digest in before})
-                self._note(before, self.world().owner, NOBODY)
+                self._note(before, self._owners(), NOBODY)
             else:
                 self._kept.correct(one)
-                self._note(before, self.world().owner, Fact(one.issued_at, "", ""))
+                self._note(before, self._owners(), Fact(one.issued_at, "", ""))
 
     def _go_on(self, batch: Batch | CorrectionBatch) -> None:
         """Move a position. Raises PositionGap."""
@@ -129,29 +129,32 @@ class MemoryResolver:
         for seen in found:
             if seen is None:
                 continue
-            before = self.world().owner
+            before = self._owners().owner
             link = self._kept.see(seen, event_of(evidence))
-            after = self.world().owner
+            after = self._owners()
             named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
             self._note(before, after, link.first, named)
-            if (owner := of_centre(link, after)) is not None:
+            if (owner := of_centre(link, after.owner)) is not None:
                 self._issued[owner] = seen.entity_type
         self._kept.belong(evidence, found)
 
-    def _note(self, before: dict[bytes, str], after: dict[bytes, str], event: Fact, named: tuple[tuple[str, str], ...] = ()) -> None:
+    def _note(self, before: dict[bytes, str], after: Owners, event: Fact, named: tuple[tuple[str, str], ...] = ()) -> None:
         """Remember for the timeline which ids ended by an event, and the link that it showed, and which ones it took apart."""
-        self._noted.changed(before, after, event, named)
-        self._noted.refused(self.world(), self._kept.links.values())
-        self._issued |= {entity_id: self._type_of(entity_id) for entity_id in set(before.values()) ^ set(after.values())}
+        self._noted.changed(before, after.owner, event, named)
+        self._noted.refused(after, self._kept.links.values())
+        self._issued |= {entity_id: self._type_of(entity_id) for entity_id in set(before.values()) ^ set(after.owner.values())}
+
+    def _owners(self) -> Owners:
+        """Compute who is who from the evidence alone, and no more."""
+        return owners_of(self._rules, self._kept.links, in_force(self._kept.corrections))
 
     def world(self) -> World:
-        """Compute who is who from the evidence alone."""
+        """Compute who is who, and everything that is known of them, from the evidence alone."""
         kept = self._kept
         return world_of(self._rules, kept.links, kept.memberships, self._listed, self._clock(), in_force(kept.corrections))
 
-    def _documents(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def _documents(self, world: World) -> dict[tuple[str, str], dict[str, Any]]:
         """Write everything that the compacted topics should hold now."""
-        world = self.world()
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for issued, entity_type in self._issued.items():
             if issued not in world.entities:
@@ -168,13 +171,9 @@ class MemoryResolver:
         founder = founder_of(entity_id)
         if founder in world.owner:
             return merged_document(entity_id, entity_type, world.owner[founder])
-        if self._is_erased(entity_id):
+        if _is_erased(entity_id, world):
             return erased_document(entity_id, entity_type)
         return split_document(entity_id, entity_type, world.successors[founder])
-
-    def _is_erased(self, entity_id: str) -> bool:
-        world, founder = self.world(), founder_of(entity_id)
-        return founder not in world.owner and founder not in world.successors
 
     def _shard(self, topic: str, key: str) -> int:
         if topic == "identifiers":
@@ -213,15 +212,15 @@ class MemoryResolver:
         waiting = self._recovery.state(shard, lambda place: self._positions.get(place, Position()).offset)
         if waiting is not None:
             return waiting
-        now, again = self._documents(), self._retold.get(shard, set())
         world = self.world()
+        now, again = self._documents(world), self._retold.get(shard, set())
         dirty = [key for key in now.keys() | self._told.keys() | again if self._dirty(key, now, world) and self._shard(*key) == shard]
         if not dirty:
             return None
         chosen = sorted(dirty)[:limit]
         views: Views = {**world.entities, **{f"{person}:{group}": view for (person, group), view in world.memberships.items()}}
         records = [OutputRecord(topic, key, now.get((topic, key))) for topic, key in chosen]
-        records += [line for topic, key in chosen for line in self._timeline(topic, key, now.get((topic, key)), views.get(key))]
+        records += [line for topic, key in chosen for line in self._timeline(topic, key, now.get((topic, key)), views.get(key), world)]
         self._numbers[shard] = number
         self._rounds[shard] = Round(shard, number, tuple(records), recovery=bool(again), taker=self._taker())
         self._taken[shard] = (now, views, chosen)
@@ -260,7 +259,7 @@ class MemoryResolver:
     async def retell(self, shard: int, reader: str, calls: int, told: Sequence[ToldRecord]) -> None:
         """Take what topics hold as what was told last, and make it dirty unless that is what is known here."""
         self._recovery.called(shard, reader, calls)
-        now, retold = self._documents(), self._retold.setdefault(shard, set())
+        now, retold = self._documents(self.world()), self._retold.setdefault(shard, set())
         for record in told:
             key = (record.topic, record.key)
             self._told_views.pop(record.key, None)
@@ -280,14 +279,14 @@ class MemoryResolver:
         self._recovery.end_reading(shard, reader, calls)
 
     def _timeline(
-        self, topic: str, key: str, document: dict[str, Any] | None, view: EntityView | MembershipView | None
+        self, topic: str, key: str, document: dict[str, Any] | None, view: EntityView | MembershipView | None, world: World
     ) -> Iterator[OutputRecord]:
         """Tell what changed of a key since it was told last."""
         before, merges = self._told_views.get(key), self._noted.merges.get(key, ())
         entity_id = key.partition(":")[0]
         told: Iterable[Change] = ()
         if topic == "memberships":
-            erased = any(self._is_erased(one) for one in key.split(":"))
+            erased = any(_is_erased(one, world) for one in key.split(":"))
             told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view), erased=erased)
         elif isinstance(view, EntityView):
             old = cast("EntityView | None", before)
@@ -344,13 +343,14 @@ class MemoryResolver:
 
     async def backlog(self) -> Backlog:
         """Count what differs from what was told."""
-        now, world = self._documents(), self.world()
+        world = self.world()
+        now = self._documents(world)
         dirty = sum(self._dirty(key, now, world) for key in now.keys() | self._told.keys())
         return Backlog(dirty, len(self._rounds), 0, len(self._recovery.steps))
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Give an identifier's document."""
-        return self._documents().get(("identifiers", str(identifier)))
+        return self._documents(self.world()).get(("identifiers", str(identifier)))
 
     async def entity(self, entity_id: str) -> dict[str, Any] | None:
         """Give an entity's document, or what became of an id that ended."""
@@ -384,9 +384,14 @@ class MemoryResolver:
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over every living document."""
-        for (topic, key), document in self._documents().items():
+        for (topic, key), document in self._documents(self.world()).items():
             if document.get("status") not in ENDED:
                 yield topic, key, document
+
+
+def _is_erased(entity_id: str, world: World) -> bool:
+    founder = founder_of(entity_id)
+    return founder not in world.owner and founder not in world.successors
 
 
 def _differ(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from resolvers.change import NOBODY, Change
 from resolvers.entity import Fact
-from resolvers.folds import Link, World
+from resolvers.folds import Link, Owners
 from resolvers.identifier import founder_of
 from resolvers.timeline import Merge, refusal
 
@@ -41,9 +41,9 @@ class Noted:
             if len(into) > 1:
                 self.splits.setdefault(whole, set()).update(into - {whole})
 
-    def refused(self, world: World, links: Iterable[Link]) -> None:
+    def refused(self, who: Owners, links: Iterable[Link]) -> None:
         """Note what guards keep apart, each edge once."""
-        for one in world.refused:
+        for one in who.refused:
             ends = set(one.edge.ends)
             if one.edge.ends in self._reported:
                 continue
@@ -52,7 +52,7 @@ class Noted:
             event = min((link.first for link in on), default=Fact(one.edge.first, "", ""))
             named = {(usable.identifier.type, usable.identifier.value) for link in on[:1] for usable in link.identifiers}
             told = refusal(one.guard.value, event, sorted(named))
-            self.refusals.setdefault(world.owner[one.edge.stronger.digest], []).append(told)
+            self.refusals.setdefault(who.owner[one.edge.stronger.digest], []).append(told)
 
     def lessen(self, entity_ids: Collection[str]) -> None:
         """Note of which entities an erasure took something; what was to be told of their past is not."""
