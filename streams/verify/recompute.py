@@ -20,7 +20,7 @@ from streams.verify.expected import Belonging, Counts, Entity, Erased, Expected,
 from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
 from streams.verify.states import LONGEST, DeclaredStates
-from streams.verify.traits import DeclaredTraits
+from streams.verify.traits import DeclaredTraits, bounded
 from streams.verify.usable import Name, Usable
 
 MOST_IDENTIFIERS = 200
@@ -160,11 +160,15 @@ class Gathered:
             entity = entities.setdefault(founder, Entity([], seen[founder].first[0], seen[founder].last))
             entity.members.append(number)
             entity.last = max(entity.last, seen[number].last)
+        for link in links.values():
+            bounded(link.traits or {})
         for together, link in links.items():
             if link.traits and (centre := strongest(names, together, off)) >= 0:
                 traits = entities[seen[centre].founder].traits
                 for name, observed in link.traits.items():
                     traits[name] = max(traits.get(name, observed), observed)
+        for entity in entities.values():
+            bounded(entity.traits)
         return entities
 
     def _is_erased(self, participant: Participant, at: int) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import permutations
 from typing import Any
 
 import pytest
 
+from resolvers.correction import Kind
 from resolvers.errors import Rejected
 from resolvers.evidence import evidence_of
 from resolvers.port import Resolver
@@ -15,6 +16,7 @@ from resolvers.rules import Rules
 from streams.events import Event
 from streams.settings import EntitySettings, IdentifierSettings, TraitSettings
 from tests.contracts.conftest import opened
+from tests.contracts.test_resolver_corrections import say
 from tests.histories import KEY, batch, documents, event, person
 from tests.telling import Topics, check_told, drain
 
@@ -75,7 +77,8 @@ async def test_the_timeline_names_the_event_that_brought_a_value(resolver: Resol
         await drain(resolver, topics, SHARDS)
     last = {one["data"]["trait"]: one for one in topics.lines if one["kind"] == "trait.changed"}
     assert (last["first"]["event_id"], last["first"]["occurred_at"]) == ("e1", "2024-05-01T09:00:00.000Z")
-    assert (last["every"]["data"]["old"], last["every"]["data"]["new"]) == (["Annie"], ["Ann", "Annie"])
+    assert last["every"]["data"] == {"trait": "every", "added": ["Ann"], "removed": []}
+    assert (last["every"]["event_id"], last["every"]["occurred_at"]) == ("e1", "2024-05-01T09:00:00.000Z")
     assert last["long"]["event_id"] == "e4"
 
 
@@ -89,3 +92,66 @@ def test_too_many_values_at_once_and_a_nul_in_a_name_are_rejected() -> None:
         evidence_of(RULES, event("e1", "9:00", person("user_id:u", traits={"every": list(range(501))})))
     with pytest.raises(Rejected, match="NUL"):
         evidence_of(RULES, event("e1", "9:00", person("user_id:u", traits={"every\0x": 1})))
+
+
+async def keep_telling(resolver: Resolver, topics: Topics, values: Sequence[Sequence[object]]) -> None:
+    """Let one event after the other say these values, with a round after each."""
+    for number, said_at_once in enumerate(values):
+        told = event(f"v{number:03}", f"{9 + number // 60}:{number % 60:02}", person("user_id:u", traits={"every": said_at_once}))
+        await resolver.apply(batch([told], number, rules=RULES))
+        await drain(resolver, topics, SHARDS)
+
+
+LONG = [[f"{name}{size:06}".ljust(size, "-")] for name, size in (("a", 60_000), ("b", 50_000), ("c", 40_000), ("d", 30_000), ("e", 20))]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(5)))[::13])
+async def test_the_shortest_values_stay_where_there_is_room_for_no_more(resolver: Resolver, order: tuple[int, ...]) -> None:
+    topics = Topics()
+    await keep_telling(resolver, topics, [LONG[place] for place in order])
+    assert (await traits_of(resolver))["every"] == [LONG[place][0] for place in (1, 2, 3, 4)]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_a_thousand_values_stay_and_no_record_holds_them_all(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(1_500)]
+    await keep_telling(resolver, topics, [values[1_000:], values[500:1_000], ["0400"], values[:500]])
+    assert (await traits_of(resolver))["every"] == values[:1_000]
+    check_told(await documents(resolver), topics, 1_000)
+    changed = [one["data"] for one in topics.lines if one["kind"] == "trait.changed"]
+    assert [(len(one["added"]), len(one["removed"])) for one in changed] == [(500, 0), (500, 0), (1, 1), (1, 499), (498, 0)]
+
+
+async def test_values_come_back_when_what_had_taken_their_room_goes(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(1_500)]
+    shown = [(["device:d"], values[:500]), (["user_id:u", "device:d"], values[500:1_000]), (["user_id:u"], values[1_000:])]
+    for number, (named, some) in enumerate(shown):
+        told = event(f"v{number}", f"9:0{number}", person(*named, traits={"every": some}))
+        await resolver.apply(batch([told], number, rules=RULES))
+    await drain(resolver, topics, SHARDS)
+    assert (await traits_of(resolver))["every"] == values[:1_000]
+    await say(resolver, Kind.BLOCK, "device:d")
+    await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    assert (await traits_of(resolver))["every"] == values[500:]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_what_is_beyond_the_bound_tells_nothing(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(1_000)]
+    await keep_telling(resolver, topics, [values[:500], values[500:]])
+    told = len(topics.lines)
+    late = event("late", "23:00", person("user_id:u", traits={"every": ["99999"]}))
+    await resolver.apply(batch([late], 2, rules=RULES))
+    await drain(resolver, topics, SHARDS)
+    assert len(topics.lines) == told
+
+
+async def test_a_value_that_no_document_holds_is_not_on_the_timeline(resolver: Resolver) -> None:
+    topics = Topics()
+    for number, name in enumerate(("Ann", "A" * 600_000, "B" * 600_000, "Anna")):
+        await resolver.apply(batch([event(f"n{number}", f"9:0{number}", person("user_id:u", traits={"name": name}))], number, rules=RULES))
+        await drain(resolver, topics, SHARDS)
+    changed = [(one["data"]["old"], one["data"]["new"]) for one in topics.lines if one["kind"] == "trait.changed"]
+    assert changed == [(None, "Ann"), ("Ann", None), (None, "Anna")]
+    check_told(await documents(resolver), topics, 1_000)
