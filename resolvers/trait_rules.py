@@ -26,7 +26,7 @@ MOST_SOURCES = 20
 
 _LONGEST = 1_000_000
 
-MOST_KEPT = 1_000
+MOST_KEPT = 500
 MOST_KEPT_BYTES = 128 * 1024
 """A trait that keeps all values keeps at most so many, of at most so many bytes of JSON together: the shortest, then the least by bytes."""
 

@@ -200,7 +200,7 @@ end
 -- so what stays is a function of the set. Costs O(values) for the first of a trait in a call, and O(log values) for each further one.
 local take_trait
 do
-  local MOST_KEPT, MOST_KEPT_BYTES = 1000, 128 * 1024
+  local MOST_KEPT, MOST_KEPT_BYTES = 500, 128 * 1024
   local sets = {} -- traits -> name of one that keeps all, with the NUL -> {count, bytes, heap of their keys with the last at its top, once it was needed}
 
   local function before(a, b, at) -- keys of one trait, whose values begin there
@@ -249,30 +249,43 @@ do
     return of[base]
   end
 
-  local function heap_of(set, all, base)
-    if not set.heap then
-      set.heap = keys_of(all, base)
-      for i = math.floor(#set.heap / 2), 1, -1 do sink(set.heap, set.heap[i], i, #base + 1) end
+  -- The last of a set: found by looking at all the first time, and by a heap from then on.
+  local function last_of(set, all, base)
+    local at = #base + 1
+    if set.heap then return set.heap[1] end
+    local keys = keys_of(all, base)
+    if set.cut then
+      set.heap = keys
+      for i = math.floor(#keys / 2), 1, -1 do sink(keys, keys[i], i, at) end
+      return keys[1]
     end
-    return set.heap
+    if not set.last then
+      set.last = keys[1]
+      for i = 2, #keys do
+        if before(set.last, keys[i], at) then set.last = keys[i] end
+      end
+    end
+    return set.last
   end
 
-  local function over(set, count, bytes) return set.count + count > MOST_KEPT or set.bytes + bytes > MOST_KEPT_BYTES end
+  local function take_out(set, all, last, at)
+    set.count, set.bytes, set.cut, set.last = set.count - 1, set.bytes - #all[last][4], true, nil
+    all[last] = nil
+    local key = set.heap and table.remove(set.heap)
+    if key and #set.heap > 0 then sink(set.heap, key, 1, at) end
+  end
 
   -- Take those out that come after a new one and have no room beside it; false where it is itself the last.
   local function make_room(all, base, name, size)
     local set, at = set_of(all, base), #base + 1
-    while over(set, 1, size) do
-      local heap = heap_of(set, all, base)
-      local last = heap[1]
+    while set.count >= MOST_KEPT or set.bytes + size > MOST_KEPT_BYTES do
+      local last = last_of(set, all, base)
       if not last or before(last, name, at) then return false end
-      set.count, set.bytes = set.count - 1, set.bytes - #all[last][4]
-      all[last] = nil
-      local key = table.remove(heap)
-      if #heap > 0 then sink(heap, key, 1, at) end
+      take_out(set, all, last, at)
     end
     set.count, set.bytes = set.count + 1, set.bytes + size
     if set.heap then push(set.heap, name, at) end
+    if set.last and before(set.last, name, at) then set.last = name end
     return true
   end
 

@@ -73,7 +73,7 @@ def has_room(name: str, value: bytes) -> bool:
 
 
 def bounded(traits: dict[str, Seen]) -> dict[str, Seen]:
-    """Keep of each trait that keeps all values the thousand shortest, of 128 KiB together at most; of as long ones the least."""
+    """Keep of each trait that keeps all values the 500 shortest, of 128 KiB together at most; of as long ones the least."""
     by_trait: dict[str, list[tuple[int, bytes, str]]] = {}
     for name, (_, value) in traits.items():
         if "\0" in name:
@@ -81,7 +81,7 @@ def bounded(traits: dict[str, Seen]) -> dict[str, Seen]:
     for values in by_trait.values():
         values.sort(reverse=True)
         total = sum(size for size, _, _ in values)
-        while len(values) > 1_000 or total > 128 * 1024:
+        while len(values) > 500 or total > 128 * 1024:
             size, _, name = values[0]
             total -= size
             del traits[name], values[0]

@@ -13,6 +13,7 @@ from resolvers.errors import Rejected
 from resolvers.evidence import evidence_of
 from resolvers.port import Resolver
 from resolvers.rules import Rules
+from resolvers.trait_rules import MOST_KEPT
 from streams.events import Event
 from streams.settings import EntitySettings, IdentifierSettings, TraitSettings
 from tests.contracts.conftest import opened
@@ -113,36 +114,36 @@ async def test_the_shortest_values_stay_where_there_is_room_for_no_more(resolver
     check_told(await documents(resolver), topics, 1_000)
 
 
-async def test_a_thousand_values_stay_and_no_record_holds_them_all(resolver: Resolver) -> None:
-    topics, values = Topics(), [f"{number:04}" for number in range(1_500)]
-    await keep_telling(resolver, topics, [values[1_000:], values[500:1_000], ["0400"], values[:500]])
-    assert (await traits_of(resolver))["every"] == values[:1_000]
+async def test_so_many_values_stay_and_what_came_and_went_is_told_in_pieces(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(2 * MOST_KEPT)]
+    await keep_telling(resolver, topics, [values[MOST_KEPT:], ["0400"], values[:MOST_KEPT]])
+    assert (await traits_of(resolver))["every"] == values[:MOST_KEPT]
     check_told(await documents(resolver), topics, 1_000)
     changed = [one["data"] for one in topics.lines if one["kind"] == "trait.changed"]
-    assert [(len(one["added"]), len(one["removed"])) for one in changed] == [(500, 0), (500, 0), (1, 1), (1, 499), (498, 0)]
+    assert [(len(one["added"]), len(one["removed"])) for one in changed] == [(500, 0), (1, 1), (1, 499), (498, 0)]
 
 
 async def test_values_come_back_when_what_had_taken_their_room_goes(resolver: Resolver) -> None:
-    topics, values = Topics(), [f"{number:04}" for number in range(1_500)]
-    shown = [(["device:d"], values[:500]), (["user_id:u", "device:d"], values[500:1_000]), (["user_id:u"], values[1_000:])]
+    topics, values = Topics(), [f"{number:04}" for number in range(2 * MOST_KEPT)]
+    shown = [(["device:d"], values[:250]), (["user_id:u", "device:d"], values[250:500]), (["user_id:u"], values[500:])]
     for number, (named, some) in enumerate(shown):
         told = event(f"v{number}", f"9:0{number}", person(*named, traits={"every": some}))
         await resolver.apply(batch([told], number, rules=RULES))
     await drain(resolver, topics, SHARDS)
-    assert (await traits_of(resolver))["every"] == values[:1_000]
+    assert (await traits_of(resolver))["every"] == values[:500]
     await say(resolver, Kind.BLOCK, "device:d")
     await documents(resolver)
     await drain(resolver, topics, SHARDS)
-    assert (await traits_of(resolver))["every"] == values[500:]
+    assert (await traits_of(resolver))["every"] == values[250:750]
     check_told(await documents(resolver), topics, 1_000)
 
 
-async def test_what_is_beyond_the_bound_tells_nothing(resolver: Resolver) -> None:
-    topics, values = Topics(), [f"{number:04}" for number in range(1_000)]
-    await keep_telling(resolver, topics, [values[:500], values[500:]])
+async def test_a_value_that_has_no_room_tells_nothing(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(MOST_KEPT)]
+    await keep_telling(resolver, topics, [values])
     told = len(topics.lines)
     late = event("late", "23:00", person("user_id:u", traits={"every": ["99999"]}))
-    await resolver.apply(batch([late], 2, rules=RULES))
+    await resolver.apply(batch([late], 1, rules=RULES))
     await drain(resolver, topics, SHARDS)
     assert len(topics.lines) == told
 
