@@ -19,7 +19,7 @@ from streams.verify.commanded import Commanded
 from streams.verify.expected import Belonging, Counts, Entity, Erased, Expected, Link, Moment, Pair, Part, Seen
 from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
-from streams.verify.states import LONGEST, DeclaredStates
+from streams.verify.states import DeclaredStates
 from streams.verify.traits import DeclaredTraits, bounded
 from streams.verify.usable import Name, Usable
 
@@ -193,8 +193,6 @@ class Gathered:
         if len(participant.identifiers) > MOST_IDENTIFIERS or max(len(participant.traits), len(participant.states)) > MOST_NAMES:
             raise UnreadableError
         if any(len(name) > LONGEST_NAME for name in names) or any("\0" in name for name in participant.traits):
-            raise UnreadableError
-        if any(len(value) > LONGEST for value in participant.states.values()):
             raise UnreadableError
         erased = bool(self.commanded.cutoffs) and self._is_erased(participant, at)
         found = [-1 if erased else self._number(participant.entity, one.type, one.value) for one in participant.identifiers]

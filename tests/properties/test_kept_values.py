@@ -10,23 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.entity import Fact
+from resolvers.entity import Fact, entity_document
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.trait_rules import within_bounds
-from streams.events import Event
-from streams.settings import EntitySettings, IdentifierSettings, TraitSettings
-from tests.histories import KEY, Documents, batch, documents, event, person, written
+from streams.events import Event, encode_event
+from streams.settings import EntitySettings, IdentifierSettings, Settings, TraitSettings
+from streams.verify.recompute import recompute
+from tests.histories import Documents, batch, documents, event, person, written
 from tests.properties.depth import depth
 from tests.telling import Topics, check_told, drain, publish
 
 SHARDS = 2
 TRAITS = {"tags": TraitSettings(keep="all"), "tag": TraitSettings(keep="all")}
-RULES = Rules.from_settings(
-    {"person": EntitySettings(identifiers={"user_id": IdentifierSettings(), "device": IdentifierSettings()}, traits=TRAITS)}, KEY
-)
+PERSON = {"person": EntitySettings(identifiers={"user_id": IdentifierSettings(), "device": IdentifierSettings()}, traits=TRAITS)}
+SETTINGS = Settings(entities=PERSON)
+RULES = Rules.from_settings(SETTINGS.entities, SETTINGS.identity_key.get_secret_value().encode())
 SIZES = (3, 4, 20_000, 20_001, 45_000, 64_000, 70_000, 131_070, 131_071)
 values = st.builds(lambda name, size: name * (size // len(name.encode())), st.sampled_from(["a", "b", "\u00e9"]), st.sampled_from(SIZES))
 traits = st.dictionaries(st.sampled_from(["tags", "tag", "name"]), st.lists(values, max_size=4), max_size=2)
@@ -80,6 +81,16 @@ def test_memory_and_redis_keep_the_same_values_in_any_order(
     memory = runner.run(arrive(MemoryResolver(RULES, SHARDS), one, cuts))
     assert written(memory) == written(runner.run(in_redis(redis_url, one, cuts)))
     assert written(memory) == written(runner.run(in_redis(redis_url, other, other_cuts)))
+
+
+@depth(60)
+@given(histories())
+def test_the_verification_keeps_the_same_values(ways: tuple[list[Event], list[Event], list[int], list[int]]) -> None:
+    seen = ways[0]
+    expected = recompute([encode_event(one) for one in seen], SETTINGS)
+    resolver = MemoryResolver(RULES, SHARDS)
+    asyncio.run(resolver.apply(batch(seen, rules=RULES)))
+    assert {key: entity_document(view) for key, view in resolver.world().entities.items()} == dict(expected.entity_documents())
 
 
 facts = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(SIZES), max_size=8).map(
