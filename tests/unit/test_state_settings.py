@@ -75,6 +75,14 @@ def test_what_events_and_participants_say_becomes_observations() -> None:
         ([derived("a_b", "c_d")], "must be a declared state of person"),
         ([PLAN, derived("a_b", "billing_plan", "nosuch(of)")], "calls 'nosuch', which JMESPath does not have"),
         ([PLAN | {"rules": [{"when": "a && nosuch(b)", "value": "paid"}]}], "calls 'nosuch'"),
+        ([PLAN, derived("a_b", "billing_plan", "off && 'x'")], "derived.value: 'off': is nothing that it can ask for: of; did you mean"),
+        ([PLAN, derived("a_b", "billing_plan", "join('-', [of, or_so])")], "'or_so': is nothing that it can ask for: of"),
+        ([PLAN, derived("a_b", "billing_plan", "[of, vale] | [0]")], "'vale': is nothing that it can ask for: of"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", of="members", any="vale == 'x'")], "of.any: 'vale': is nothing that it can"),
+        (
+            [PLAN | derived("a_b", "c_d", "of && 'payd' || 'free'")],
+            "derived.value: 'payd': must be one of free, paid; did you mean 'paid'?",
+        ),
         ([PLAN, derived("a_b", "billing_plan", "of ||")], "states[1].derived.value"),
         (
             [PLAN | {"derived": {"components": {"of": "billing_plan"}, "value": "of"}, "rules": [{"event": "x", "value": "paid"}]}],
@@ -150,3 +158,8 @@ def test_a_state_is_read_from_the_name_that_it_gives_and_from_no_other() -> None
     assert observed({"billing_plan": "paid"}, [PLAN]) == (("billing_plan", "paid"),)
     both = [*renamed, {"name": "app_plan", "entity": "person", "participant": "billing_plan"}]
     assert observed({"billing_plan": "paid"}, both) == (("app_plan", "paid"),)
+
+
+def test_what_an_expression_compares_with_or_takes_from_what_it_found_is_not_what_it_gives_or_asks_for() -> None:
+    value = "of == 'none' && null || {name: of}.name || 'paid' || not_null(of, 'free')"
+    assert settings_from({"states": [PLAN, derived("a_b", "billing_plan", value) | {"values": ["paid", "free"]}]}).states
