@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from resolvers.errors import Rejected, Why
-from resolvers.expressions import CUT, MOST_CHARACTERS
+from resolvers.expressions import cut
 from resolvers.instant import read_instant
 from resolvers.rules import Rules
 from resolvers.sighting import Evidence, MembershipSighting, Sighting, Usable
@@ -87,7 +87,7 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
             traits = _traits(rules, participant, event.source, occurred_at)
             sightings.append(Sighting(index, participant.entity, usable, traits, _states(rules, participant, said)))
     memberships = tuple(
-        MembershipSighting(places[one.member], places[one.group], one.role or None, one.ended)
+        MembershipSighting(places[one.member], places[one.group], cut(one.role or "") or None, one.ended)
         for one in event.memberships
         if one.member in places and one.group in places
     )
@@ -141,7 +141,7 @@ def _states(rules: Rules, participant: ParticipantLike, said: Sequence[tuple[str
     """Give what is observed of a participant's states: by what it carries, and by what was said of the event."""
     found = set(rules.states.of_participant(participant.entity, participant.states))
     found |= {(state, value) for entity, role, state, value in said if entity == participant.entity and role in {None, participant.role}}
-    return tuple(sorted((state, value if len(value) <= MOST_CHARACTERS else value[:MOST_CHARACTERS] + CUT) for state, value in found))
+    return tuple(sorted((state, cut(value)) for state, value in found))
 
 
 def _traits(rules: Rules, participant: ParticipantLike, source: str, occurred_at: int) -> tuple[tuple[str, bytes, int | None], ...]:

@@ -19,7 +19,7 @@ from streams.verify.commanded import Commanded
 from streams.verify.expected import Belonging, Counts, Entity, Erased, Expected, Link, Moment, Pair, Part, Seen
 from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
-from streams.verify.states import DeclaredStates
+from streams.verify.states import DeclaredStates, cut
 from streams.verify.traits import DeclaredTraits, bounded
 from streams.verify.usable import Name, Usable
 
@@ -267,7 +267,7 @@ class Gathered:
             self._participants[key] = {known, part}
 
     def _belong(self, moment: Moment, one: Membership, member: tuple[int, ...], group: tuple[int, ...]) -> None:
-        role = moment, one.role or ""
+        role = moment, cut(one.role or "")
         active = None if one.ended else role
         known = self._belongings.get((member, group))
         if known is None:

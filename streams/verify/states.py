@@ -71,7 +71,7 @@ class DeclaredStates:
                     text = value if value is None or isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
                     if text:
                         shown.add((one.name, text))
-        return sorted((name, value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026") for name, value in shown)
+        return sorted((name, cut(value)) for name, value in shown)
 
     def named(self, entity_type: str, observed: Iterable[State]) -> list[str]:
         """Name the states that an entity may have: those declared for its type, and those observed."""
@@ -133,6 +133,11 @@ class DeclaredStates:
             return self._expressions[expression].search(what)
         except Exception:  # noqa: BLE001 - a function that refuses what it is given, or Python itself
             return None
+
+
+def cut(value: str) -> str:
+    """Keep the beginning of a value, or of a membership's role, that is too long."""
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026"
 
 
 def _at(history: History, at: int) -> str | None:

@@ -11,14 +11,17 @@ import pytest
 from resolvers.correction import Kind
 from resolvers.errors import Rejected
 from resolvers.evidence import evidence_of
+from resolvers.instant import read_instant
 from resolvers.port import Resolver
 from resolvers.rules import Rules
 from resolvers.trait_rules import MOST_KEPT
 from streams.events import Event
+from streams.life import then
 from streams.settings import EntitySettings, IdentifierSettings, TraitSettings
 from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_corrections import say
-from tests.histories import KEY, batch, documents, event, person
+from tests.contracts.test_resolver_recovery import read_all
+from tests.histories import KEY, at, batch, documents, event, person
 from tests.telling import Topics, check_told, drain
 
 SHARDS = 2
@@ -156,3 +159,24 @@ async def test_a_value_that_no_document_holds_is_not_on_the_timeline(resolver: R
     changed = [(one["data"]["old"], one["data"]["new"]) for one in topics.lines if one["kind"] == "trait.changed"]
     assert changed == [(None, "Ann"), ("Ann", None), (None, "Anna")]
     check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_after_a_recovery_only_the_values_that_were_not_told_are(resolver: Resolver) -> None:
+    topics = Topics()
+    await keep_telling(resolver, topics, [["a", {"z": 1, "b": [2.0]}, "\u00e9"]])
+    told = len(topics.lines)
+    await resolver.recover({})
+    await read_all(resolver, topics)
+    assert (await resolver.backlog()).empty
+    more = event("more", "23:00", person("user_id:u", traits={"every": ["b", "a"]}))
+    await resolver.apply(batch([more], 1, rules=RULES))
+    await drain(resolver, topics, SHARDS)
+    assert [one["data"] for one in topics.lines[told:]] == [{"trait": "every", "added": ["b"], "removed": []}]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_the_timeline_folds_to_the_values_of_a_time(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(MOST_KEPT + 1)]
+    await keep_telling(resolver, topics, [values[1:300], values[300:], ["0000"]])
+    for when, expected in (("9:00", values[1:300]), ("9:01", values[1:]), ("9:02", values[:-1])):
+        assert then(topics.lines, read_instant(at(when))).traits == {"every": expected}
