@@ -164,6 +164,11 @@ def traits_left_out(traits: Mapping[str, Fact]) -> set[str]:
     return left_out
 
 
+def fits_a_document(name: str, fact: Fact) -> bool:
+    """Say whether there is room for a trait in a document that has no other."""
+    return _room(name, fact) <= MOST_TRAIT_BYTES
+
+
 def _room(name: str, fact: Fact) -> int:
     return len(name.encode("utf-8", "surrogatepass")) + len(fact.value)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from resolvers.errors import Rejected, Why
-from resolvers.expressions import MOST_CHARACTERS
+from resolvers.expressions import cut
 from resolvers.instant import read_instant
 from resolvers.rules import Rules
 from resolvers.sighting import Evidence, MembershipSighting, Sighting, Usable
@@ -87,7 +87,7 @@ def evidence_of(rules: Rules, event: EventLike) -> Evidence:
             traits = _traits(rules, participant, event.source, occurred_at)
             sightings.append(Sighting(index, participant.entity, usable, traits, _states(rules, participant, said)))
     memberships = tuple(
-        MembershipSighting(places[one.member], places[one.group], one.role or None, one.ended)
+        MembershipSighting(places[one.member], places[one.group], cut(one.role or "") or None, one.ended)
         for one in event.memberships
         if one.member in places and one.group in places
     )
@@ -115,8 +115,6 @@ def check_bounds(index: int, participant: ParticipantLike) -> None:
             raise Rejected(f"participant {index} has {count:,} {what}, at most {most:,} are read", Why.TOO_LARGE)
     if any(OF_VALUE in name for name in participant.traits):
         raise Rejected(f"participant {index} has a trait with a NUL in its name")
-    if any(len(value) > MOST_CHARACTERS for value in participant.states.values()):
-        raise Rejected(f"participant {index} has a state with a value of more than {MOST_CHARACTERS:,} characters", Why.TOO_LARGE)
     for name in (*participant.traits, *participant.states):
         if len(name) > MOST_NAME_CHARACTERS:
             text = f"has a trait or state with a name of {len(name):,} characters, at most {MOST_NAME_CHARACTERS:,} are read"
@@ -143,7 +141,7 @@ def _states(rules: Rules, participant: ParticipantLike, said: Sequence[tuple[str
     """Give what is observed of a participant's states: by what it carries, and by what was said of the event."""
     found = set(rules.states.of_participant(participant.entity, participant.states))
     found |= {(state, value) for entity, role, state, value in said if entity == participant.entity and role in {None, participant.role}}
-    return tuple(sorted(found))
+    return tuple(sorted((state, cut(value)) for state, value in found))
 
 
 def _traits(rules: Rules, participant: ParticipantLike, source: str, occurred_at: int) -> tuple[tuple[str, bytes, int | None], ...]:

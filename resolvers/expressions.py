@@ -13,6 +13,14 @@ from jmespath.functions import Functions
 MOST_CHARACTERS = 1_000
 """A longer value is none of a state: documents and the timeline list many."""
 
+CUT = "\u2026"
+"""Follows what is kept of a longer one, which is longer still than any value that a state may have: so it is refused."""
+
+
+def cut(value: str) -> str:
+    """Keep the first characters of a value that is too long."""
+    return value if len(value) <= MOST_CHARACTERS else value[:MOST_CHARACTERS] + CUT
+
 
 def asked(expression: Any, what: object) -> Any:  # noqa: ANN401 - a compiled expression, and whatever it gives
     """Give what a compiled expression says of something; None where it can't be answered."""

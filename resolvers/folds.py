@@ -19,6 +19,7 @@ from resolvers.parts import NO_CORRECTIONS, Corrections, Parts, parts_of
 from resolvers.rules import Rules
 from resolvers.sighting import Sighting, Usable
 from resolvers.states import Observation, histories, next_lapse, refused
+from resolvers.trait_rules import within_bounds
 
 Whose = TypeVar("Whose")
 
@@ -195,7 +196,7 @@ def entity_of(rules: Rules, identifiers: list[SeenIdentifier], links: list[Link]
     entity_type = founder.identifier.entity_type
     name = id_of(rules, entity_type, founder.digest)
     last = max(one.last_hour for one in identifiers)
-    view = EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), traits)
+    view = EntityView(name, entity_type, founder.first, last, tuple(identifiers[:listed]), len(identifiers), within_bounds(traits))
     return with_states(view, rules, _observed(links), now)
 
 

@@ -15,7 +15,7 @@ import jmespath
 import msgspec
 
 from resolvers.carried import Component
-from resolvers.expressions import MOST_CHARACTERS, asked
+from resolvers.expressions import asked
 from resolvers.states import Derivation, Lapse, StateRule, StateRules
 
 _NOT_OF_THE_EVENT = {"origin", "recorded_at"}
@@ -119,7 +119,7 @@ class _EventRule:
         found = asked(self.value_of, event)
         if found is not None and not isinstance(found, str):
             found = msgspec.json.encode(found, order="deterministic").decode()
-        return found if found and len(found) <= MOST_CHARACTERS else None
+        return found or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,7 @@ class States:
             by_type.setdefault(one.entity, {})[one.name] = one
             if one.participant is not None:
                 named[one.entity, one.participant] = (*named.get((one.entity, one.participant), ()), one.name)
+                named.setdefault((one.entity, one.name), ())
         rules: dict[str, dict[str, StateRule]] = {}
         for entity_type, name in in_order(chosen):
             rules.setdefault(entity_type, {})[name] = _rule(by_type[entity_type][name])

@@ -112,8 +112,13 @@ def observed(rule: StateRule, observations: Iterable[Observation], first_seen: i
 
 def _holding(rule: StateRule, observations: Iterable[Observation]) -> list[Observation]:
     """Order the observations whose value is allowed, one for each time."""
-    allowed = [one for one in observations if rule.values is None or one[5] in rule.values]
+    allowed = [one for one in observations if _allows(rule, one[5])]
     return list({one[1]: one for one in sorted(allowed, key=_IN_ORDER)}.values())
+
+
+def _allows(rule: StateRule, value: str) -> bool:
+    """Say whether a value may be observed: one that is too long never, nor any of a state that follows from others."""
+    return len(value) <= MOST_CHARACTERS and rule.derivation is None and (rule.values is None or value in rule.values)
 
 
 def _lapsed(rule: StateRule, points: list[Point], value: str | None, since: int, event: Fact, until: int) -> str | None:
@@ -160,7 +165,7 @@ def _following(rule: StateRule, derivation: Derivation, present: list[str | None
 
 def refused(rules: StateRules, observations: Iterable[Observation]) -> list[Observation]:
     """Give the observations whose value their state does not allow, in order."""
-    return sorted(one for one in observations if (rule := rules.get(one[0])) and rule.values is not None and one[5] not in rule.values)
+    return sorted(one for one in observations if not _allows(rules.get(one[0], _PLAIN), one[5]))
 
 
 def next_lapse(rules: StateRules, observations: Collection[Observation], first_seen: int, now: int) -> int | None:

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from resolvers.change import NOBODY, Change
-from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView, traits_told
+from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView
 from resolvers.identifier import founder_of
 from resolvers.instant import write_instant
 from resolvers.state_changes import refusals, state_changes
-from resolvers.trait_rules import OF_VALUE
+from resolvers.trait_changes import one_by_one, set_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +140,18 @@ def _identifier_changes(old: EntityView | None, new: EntityView) -> Iterator[Cha
 
 
 def _trait_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
-    before, after = traits_told(old.traits) if old else {}, traits_told(new.traits)
+    before, after = one_by_one(old.traits) if old else {}, one_by_one(new.traits)
     for name in sorted(after.keys() | before.keys()):
         was, now = before.get(name), after.get(name)
         if was != now:
             data = {"trait": name, **{side: msgspec.json.decode(value) if value else None for side, value in (("old", was), ("new", now))}}
             yield Change("trait.changed", _bringing(name, new.traits) or _bringing(name, old.traits if old else {}) or NOBODY, data)
+    yield from set_changes(old.traits if old else {}, new.traits)
 
 
 def _bringing(name: str, traits: Mapping[str, Fact]) -> Fact | None:
-    """Give the fact that a trait is by; of one that keeps all values the latest."""
-    if name in traits:
-        return traits[name]
-    return max((fact for key, fact in traits.items() if key.startswith(name + OF_VALUE)), key=lambda fact: fact.time, default=None)
+    """Give the fact that a trait is by."""
+    return traits.get(name)
 
 
 def _named(kind: str, value: str) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from resolvers.identifier import Identifier, founder_of
 from resolvers.instant import hour_of, read_instant
 from resolvers.port import ToldRecord
 from resolvers.rules import Rules
+from resolvers.trait_rules import LATEST, OF_VALUE, split
+
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 NOWHEN = Fact(0, "", "")
 
@@ -91,12 +94,22 @@ def told_entity(rules: Rules, document: dict[str, Any] | None) -> EntityView | N
     if document is None or document.get("status") != "active":
         return None
     seen = tuple(_seen(rules, Identifier(document["entity_type"], one["type"], one["value"])) for one in document["identifiers"])
-    traits = {name: Fact(0, "", "", msgspec.json.encode(value)) for name, value in document["traits"].items()}
+    traits = dict(_traits(rules, document))
     first, last = read_instant(document["first_seen"]), hour_of(read_instant(document["last_seen"]))
     states: dict[str, tuple[Point, ...]] = {name: () for name, rule in rules.states.of(document["entity_type"]).items() if rule.derivation}
     states |= {name: (Point(read_instant(one["since"]), one["value"]),) for name, one in _states(document)}
     counted = document["identifier_count"]
     return EntityView(document["entity_id"], document["entity_type"], first, last, seen, counted, traits, states, whole=False)
+
+
+def _traits(rules: Rules, document: dict[str, Any]) -> Iterator[tuple[str, Fact]]:
+    """Give the traits that a document says; of one that keeps all values each of them."""
+    known = rules.entities.get(document["entity_type"])
+    declared = known.traits if known else {}
+    for trait, given in document["traits"].items():
+        for name, value in split(declared.get(trait, LATEST), trait, given):
+            written = _canonical(value)
+            yield (name + written.decode() if name.endswith(OF_VALUE) else name), Fact(0, "", "", written)
 
 
 def _states(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,9 +7,11 @@ under its name and the value. Neighbours: `evidence` orders facts; `entity` writ
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +25,21 @@ MOST_SOURCES = 20
 """An order must be a whole number that Lua can hold, below 2 to the 53: so many spans of time fit."""
 
 _LONGEST = 1_000_000
+
+MOST_KEPT = 500
+MOST_KEPT_BYTES = 128 * 1024
+"""A trait that keeps all values keeps at most so many, of at most so many bytes of JSON together: the shortest, then the least by bytes."""
+
+
+class Valued(Protocol):
+    """What has a value as canonical JSON."""
+
+    @property
+    def value(self) -> bytes:
+        """Give it."""
+
+
+Seen = TypeVar("Seen", bound=Valued)
 
 
 class Keep(StrEnum):
@@ -87,3 +104,24 @@ def gathered(traits: Mapping[str, bytes]) -> dict[str, bytes]:
         else:
             found[name] = traits[name]
     return found | {name: b"[" + b",".join(sorted(values)) + b"]" for name, values in several.items()}
+
+
+def within_bounds(traits: Mapping[str, Seen]) -> dict[str, Seen]:
+    """Leave out what a trait that keeps all values has no room for.
+
+    What stays begins the values in order, as far as they fit. As a later value is never shorter, what is cut from a part of a set is cut
+    from the set: cutting is idempotent, and may be done as often as one likes while sets are united.
+    """
+    several: dict[str, list[tuple[int, bytes, str]]] = defaultdict(list)
+    for name, fact in traits.items():
+        base, mark, _ = name.partition(OF_VALUE)
+        if mark:
+            several[base].append((len(fact.value), fact.value, name))
+    gone: set[str] = set()
+    for values in several.values():
+        total = 0
+        for count, (size, _, name) in enumerate(sorted(values), start=1):
+            total += size
+            if count > MOST_KEPT or total > MOST_KEPT_BYTES:
+                gone.add(name)
+    return {name: fact for name, fact in traits.items() if name not in gone}

@@ -17,6 +17,7 @@ from resolvers.errors import NexusError, SettingsError
 from streams.adapters import build_adapter
 from streams.kafka import admin, started
 from streams.settings import Settings, SourceSettings
+from streams.settings.problem import suggestion
 from streams.settings.problems import without_password
 from streams.topics import look, plan, topic_names
 
@@ -34,7 +35,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the settings alone; imports the adapters that they name."""
-    return [_identity_key(settings), *_sources(settings)]
+    return [_identity_key(settings), *_sources(settings), *_unknown_sources(settings)]
 
 
 def _identity_key(settings: Settings) -> Finding:
@@ -57,6 +58,25 @@ def _sources(settings: Settings) -> Iterator[Finding]:
         else:
             yield Finding("ok", what, f"{source.topic} is read by {source.adapter}")
         yield from _undeclared(what, source, settings)
+
+
+def _unknown_sources(settings: Settings) -> Iterator[Finding]:
+    """Find sources that rules name and nothing declares. Events may be of others: who resolves only need not declare any."""
+    known = list(settings.sources)
+    named = [
+        (f"states[{at}].rules[{place}].source", rule.source)
+        for at, state in enumerate(settings.states)
+        for place, rule in enumerate(state.rules)
+    ]
+    named += [
+        (f"entities.{entity}.traits.{trait}.sources", source)
+        for entity, declared in settings.entities.items()
+        for trait, rule in declared.traits.items()
+        for source in rule.sources
+    ]
+    for what, source in named if known else ():
+        if source is not None and source not in known:
+            yield Finding("warning", what, f"{source!r} is no declared source: {', '.join(known)}{suggestion(source, known)}")
 
 
 def _undeclared(what: str, source: SourceSettings, settings: Settings) -> Iterator[Finding]:

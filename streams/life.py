@@ -16,6 +16,7 @@ from aiokafka.structs import TopicPartition
 
 from resolvers.entity import EntityView, traits_told
 from resolvers.errors import NexusError, RedisUnavailable, StoreMismatch
+from resolvers.evidence import canonical_json
 from resolvers.identifier import founder_of
 from resolvers.instant import HOUR_MS, read_instant, write_instant
 from resolvers.port import Resolver
@@ -152,11 +153,20 @@ def _fold(told: Then, line: Line, at_ms: int) -> None:
         case "state.changed" | "state.corrected":
             _fold_state(told.states.setdefault(data["state"], {}), kind, data)
         case "trait.changed" if not line["event_id"] or read_instant(happened) <= at_ms:  # what no event brought: evidence went
-            told.traits[data["trait"]] = data["new"]
+            told.traits[data["trait"]] = _values(told.traits.get(data["trait"]), **data) if "added" in data else data["new"]
         case "membership.started" | "membership.changed" if read_instant(happened) <= at_ms:
             told.memberships[data["group_id"]] = data["role"]
         case "membership.ended" if read_instant(happened) <= at_ms:
             told.memberships.pop(data["group_id"], None)
+
+
+def _values(before: list[Any] | None, trait: str, added: list[Any], removed: list[Any]) -> list[Any] | None:  # noqa: ARG001 - as it is told
+    """Let values of a trait that keeps all come and go; None where there are none left. They are in the order of their JSON."""
+    values = {canonical_json(one): one for one in before or ()}
+    for one in removed:
+        values.pop(canonical_json(one), None)
+    values |= {canonical_json(one): one for one in added}
+    return [values[one] for one in sorted(values)] or None
 
 
 def _fold_state(history: dict[str, str | None], kind: str, data: dict[str, Any]) -> None:

@@ -46,6 +46,8 @@ class Told:
                 self.identifiers = [*(one for one in self.identifiers if one != named), named]
             case "identifier.removed":
                 self.identifiers.remove((data["type"], data["value"]))
+            case "trait.changed" if "added" in data:
+                self._fold_values(**data)
             case "trait.changed":
                 assert self.traits.get(data["trait"]) == data["old"]
                 self.traits[data["trait"]] = data["new"]
@@ -53,6 +55,17 @@ class Told:
                     del self.traits[data["trait"]]
             case _:
                 raise AssertionError(f"the timeline has no kind {kind!r}")
+
+    def _fold_values(self, trait: str, added: list[Any], removed: list[Any]) -> None:
+        """Take in what came and went of a trait that keeps all values."""
+        written = {msgspec.json.encode(one): one for one in self.traits.pop(trait, [])}
+        for one in removed:
+            del written[msgspec.json.encode(one)]
+        came = {msgspec.json.encode(one): one for one in added}
+        assert not written.keys() & came.keys()
+        assert len(came) == len(added)
+        if written := written | came:
+            self.traits[trait] = [written[one] for one in sorted(written)]
 
     def _fold_membership(self, kind: str, data: dict[str, Any]) -> None:
         if kind == "membership.ended":

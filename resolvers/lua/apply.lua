@@ -235,13 +235,6 @@ end
 
 local see
 do
-  local function join_trait(l, p, name, fact)
-    local had = said_by(l).traits[name]
-    if had and not fact_less(had, fact) then return end
-    l.traits[name], l.dirty = fact, true
-    if p then fold_trait(p, name, fact) end
-  end
-
   local taking_away = erasures() and redis.call('EXISTS', BASE .. ':walkq') == 1
 
   see = function(sighting, event)
@@ -270,7 +263,13 @@ do
     local centre = centre_of(l)
     if #sighting[4] > 0 then
       local p = centre and part(find(centre))
-      for _, trait in ipairs(sighting[4]) do join_trait(l, p, trait[1], { trait[3] or event[1], event[3], event[4], trait[2], trait[3] and event[1] }) end
+      for _, trait in ipairs(sighting[4]) do
+        local fact = { trait[3] or event[1], event[3], event[4], trait[2], trait[3] and event[1] }
+        if take_trait(said_by(l).traits, trait[1], fact) then
+          l.dirty = true
+          if p then fold_trait(p, trait[1], fact) end
+        end
+      end
     end
     for _, state in ipairs(sighting[5]) do
       local packed = cmsgpack.pack({ state[1], event[1], event[3], event[4], sighting[2], state[2] })

@@ -198,6 +198,110 @@ local function consider(p, n)
   trim(p)
 end
 
+-- Join a fact into traits, a link's or a part's; gives whether that changed them, and whether it changed what they say. Of a trait that keeps all values,
+-- whose facts lie under its name, a NUL and the value, the shortest stay, then the least by bytes, as far as there is room for them (trait_rules.py):
+-- so what stays is a function of the set. Costs O(values) for the first of a trait in a call, and O(log values) for each further one.
+local take_trait
+do
+  local MOST_KEPT, MOST_KEPT_BYTES = 500, 128 * 1024
+  local sets = {} -- traits -> name of one that keeps all, with the NUL -> {count, bytes, heap of their keys with the last at its top, once it was needed}
+
+  local function before(a, b, at) -- keys of one trait, whose values begin there
+    if #a ~= #b then return #a < #b end
+    for i = at, #a - 5, 6 do
+      local x, y = struct.unpack('>I6', a, i), struct.unpack('>I6', b, i)
+      if x ~= y then return x < y end
+    end
+    return bytes_less(string.sub(a, -6), string.sub(b, -6))
+  end
+
+  local function sink(heap, key, i, at) -- into a gap at i, whose children are in order
+    while 2 * i <= #heap do
+      local child = 2 * i
+      if child < #heap and before(heap[child], heap[child + 1], at) then child = child + 1 end
+      if not before(key, heap[child], at) then break end
+      heap[i], i = heap[child], child
+    end
+    heap[i] = key
+  end
+
+  local function push(heap, key, at)
+    local i = #heap + 1
+    heap[i] = key
+    while i > 1 and before(heap[math.floor(i / 2)], key, at) do
+      heap[i], i = heap[math.floor(i / 2)], math.floor(i / 2)
+    end
+    heap[i] = key
+  end
+
+  local function keys_of(all, base)
+    local keys, bytes = {}, 0
+    for name, fact in pairs(all) do
+      if string.sub(name, 1, #base) == base then keys[#keys + 1], bytes = name, bytes + #fact[4] end
+    end
+    return keys, bytes
+  end
+
+  local function set_of(all, base)
+    local of = sets[all] or {}
+    sets[all] = of
+    if not of[base] then
+      local keys, bytes = keys_of(all, base)
+      of[base] = { count = #keys, bytes = bytes }
+    end
+    return of[base]
+  end
+
+  -- The last of a set: found by looking at all the first time, and by a heap from then on.
+  local function last_of(set, all, base)
+    local at = #base + 1
+    if set.heap then return set.heap[1] end
+    local keys = keys_of(all, base)
+    if set.cut then
+      set.heap = keys
+      for i = math.floor(#keys / 2), 1, -1 do sink(keys, keys[i], i, at) end
+      return keys[1]
+    end
+    if not set.last then
+      set.last = keys[1]
+      for i = 2, #keys do
+        if before(set.last, keys[i], at) then set.last = keys[i] end
+      end
+    end
+    return set.last
+  end
+
+  local function take_out(set, all, last, at)
+    set.count, set.bytes, set.cut, set.last = set.count - 1, set.bytes - #all[last][4], true, nil
+    all[last] = nil
+    local key = set.heap and table.remove(set.heap)
+    if key and #set.heap > 0 then sink(set.heap, key, 1, at) end
+  end
+
+  -- Take those out that come after a new one and have no room beside it; false where it is itself the last.
+  local function make_room(all, base, name, size)
+    local set, at = set_of(all, base), #base + 1
+    while set.count >= MOST_KEPT or set.bytes + size > MOST_KEPT_BYTES do
+      local last = last_of(set, all, base)
+      if not last or before(last, name, at) then return false end
+      take_out(set, all, last, at)
+    end
+    set.count, set.bytes = set.count + 1, set.bytes + size
+    if set.heap then push(set.heap, name, at) end
+    if set.last and before(set.last, name, at) then set.last = name end
+    return true
+  end
+
+  take_trait = function(all, name, fact)
+    local was = all[name]
+    if was and not fact_less(was, fact) then return false, false end
+    local mark = not was and string.find(name, '\0', 1, true)
+    if mark and not make_room(all, string.sub(name, 1, mark), name, #fact[4]) then return false, false end
+    all[name] = fact
+    return true, not was or was[4] ~= fact[4]
+  end
+end
+
 -- Unite the components of two roots by size; gives the root that remains. The circles are joined at the roots, so
 -- what was one circle stays one contiguous run of the new one, which a sweep in progress relies on.
 local function unite(a, b)
@@ -223,9 +327,7 @@ local function unite(a, b)
   local from = traits_of(q)
   if next(from) then
     local into = traits_of(p)
-    for name, fact in pairs(from) do
-      if not into[name] or fact_less(into[name], fact) then into[name] = fact end
-    end
+    for name, fact in pairs(from) do take_trait(into, name, fact) end
     p.traits_dirty = true
   end
   p.flags = bit.bor(bit.band(p.flags, q.flags, HIDDEN), bit.band(bit.bor(p.flags, q.flags), STALE + TOUCHED + LESSENED + SHOWN))
@@ -301,11 +403,9 @@ do
 end
 
 local function fold_trait(p, name, fact) -- into the traits of a part
-  local all = traits_of(p)
-  local was = all[name]
-  if was and not fact_less(was, fact) then return end
-  if (not was or was[4] ~= fact[4]) and not has(p, UNTOLD) then mark_entity(p.issued, p) end
-  all[name], p.traits_dirty = fact, true
+  local taken, tells = take_trait(traits_of(p), name, fact)
+  if tells and not has(p, UNTOLD) then mark_entity(p.issued, p) end
+  if taken then p.traits_dirty = true end
 end
 
 local shown = {} -- {node, link that it is on and that has observations}

@@ -26,37 +26,39 @@ local last = tonumber(redis.call('HGET', round, 'number') or '0')
 if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
 if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
 
--- Whether cases are settled and erasures have had read again what they asked for, so that all of it is told at once with the rest, and the topics find the
--- ids that they know; but under a stream some may always be open.
-local function settled()
-  if redis.call('EXISTS', DUE, BASE .. ':rereads') == 0 then return true end
-  local since = redis.call('HGET', META, 'caught')
-  if not since then redis.call('HSET', META, 'caught', now_ms()) end
-  return since and now_ms() - tonumber(since) >= SETTLED_WITHIN
-end
-
-local function caught_up() -- and what that changed is marked, so that everything is told at once
-  if redis.call('EXISTS', BASE .. ':sweepq', BASE .. ':walkq', BASE .. ':freshq') > 0 then return false end
-  local ends = redis.call('HGETALL', ENDS)
-  for i = 1, #ends, 2 do
-    local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
-    if tonumber(at) < tonumber(ends[i + 1]) then return false end
+do
+  -- Whether cases are settled and erasures have had read again what they asked for, so that all of it is told at once with the rest, and the topics find the
+  -- ids that they know; but under a stream some may always be open.
+  local function settled()
+    if redis.call('EXISTS', DUE, BASE .. ':rereads') == 0 then return true end
+    local since = redis.call('HGET', META, 'caught')
+    if not since then redis.call('HSET', META, 'caught', now_ms()) end
+    return since and now_ms() - tonumber(since) >= SETTLED_WITHIN
   end
-  return settled()
-end
 
-local state = redis.call('HGET', RECOVERY, shard)
-if state == 'waiting' or state == 'hold' then
-  if not caught_up() then return { 'HELD' } end
-  if state == 'waiting' then
-    redis.call('HSET', RECOVERY, shard, 'unread')
-  else
-    redis.call('HDEL', RECOVERY, shard)
-    if redis.call('EXISTS', RECOVERY) == 0 then redis.call('DEL', ENDS) end
-    state = nil
+  local function caught_up() -- and what that changed is marked, so that everything is told at once
+    if redis.call('EXISTS', BASE .. ':sweepq', BASE .. ':walkq', BASE .. ':freshq') > 0 then return false end
+    local ends = redis.call('HGETALL', ENDS)
+    for i = 1, #ends, 2 do
+      local at = string.match(redis.call('HGET', BASE .. ':pos', ends[i]) or '0:', '^(%d+):')
+      if tonumber(at) < tonumber(ends[i + 1]) then return false end
+    end
+    return settled()
   end
+
+  local state = redis.call('HGET', RECOVERY, shard)
+  if state == 'waiting' or state == 'hold' then
+    if not caught_up() then return { 'HELD' } end
+    if state == 'waiting' then
+      redis.call('HSET', RECOVERY, shard, 'unread')
+    else
+      redis.call('HDEL', RECOVERY, shard)
+      if redis.call('EXISTS', RECOVERY) == 0 then redis.call('DEL', ENDS) end
+      state = nil
+    end
+  end
+  if state then return { 'UNREAD' } end
 end
-if state then return { 'UNREAD' } end
 
 local now = present(ARGV[6])
 if ARGV[6] == '' then redis.call('HSET', META, 'present', string.format('%d', now)) end

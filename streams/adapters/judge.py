@@ -39,6 +39,8 @@ class Judge:
 
 
 def _domain_of(kind: str, value: str) -> str:
-    if "@" in value:
+    if kind == "domain":
         return _domain(value.rpartition("@")[2])
-    return _domain(value) if kind == "domain" else ""
+    local, _, host = value.rpartition("@")
+    is_mail = bool(local) and not local.startswith("@") and "." in host  # no handle, as `@ann` or `@ann@social.example`
+    return _domain(host) if is_mail else ""

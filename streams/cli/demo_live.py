@@ -68,7 +68,7 @@ class Watching:
                     self._happened(record, "green", what, f"{founder['type']} {founder['value']}")
             case "entity.merged" if "absorbed_id" in data:
                 self._merged(record)
-            case "trait.changed" if data["trait"] == "name" and data["new"]:
+            case "trait.changed" if data["trait"] == "name" and data.get("new"):
                 self._names[entity_id] = data["new"]
             case "membership.started":
                 self._joined(record)

@@ -93,17 +93,26 @@ def _show(lines: list[Line], *, of_several: bool) -> None:
         console.print(grid(rows))
 
 
+_MOST_VALUES = 5
+"""So many of the values of a trait that came or went are printed."""
+
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "entity.created": lambda data: f"founded by {data['founder']['type']}:{data['founder']['value']}",
     "entity.merged": lambda data: f"absorbed {data['absorbed_id']}" if "absorbed_id" in data else f"into {data['merged_into']}",
     "entity.split": lambda data: f"into {', '.join(data['parts']) or 'nobody'}",
     "identifier": lambda data: f"{data['type']}:{data['value']}",
-    "trait": lambda data: f"{data['trait']}: {data['old']!r} -> {data['new']!r}",
+    "trait": lambda data: _values(data) if "added" in data else f"{data['trait']}: {data['old']!r} -> {data['new']!r}",
     "state.changed": lambda data: f"{data['state']}: {data['from']} -> {data['to']}",
     "state.corrected": lambda data: f"{data['state']}: {_intervals(data['old'])} -> {_intervals(data['new'])}",
     "state.refused": lambda data: f"{data['state']}: {data['value']}: {data['reason']}",
     "membership": lambda data: f"{data['group_id']}" + (f" as {data['role']}" if data.get("role") else ""),
 }
+
+
+def _values(data: dict[str, Any]) -> str:
+    told = [f"{sign}{one!r}" for sign, side in (("+", "added"), ("-", "removed")) for one in data[side]]
+    more = f" and {len(told) - _MOST_VALUES} more" if len(told) > _MOST_VALUES else ""
+    return f"{data['trait']}: {', '.join(told[:_MOST_VALUES])}{more}"
 
 
 def told_in_words(kind: str, data: dict[str, Any]) -> str:

@@ -113,7 +113,8 @@ class TraitSettings(Section):
 
     keep: Literal["latest", "earliest", "longest", "source", "all"] = Field(
         "latest",
-        description="`source`: the best source's latest; `all`: a list. Of equal ones the largest by (source, event id, value).",
+        description="`source`: the best source's latest; `all`: a list, of at most 500 values of 128 KiB together: the shortest. "
+        "Of equal ones the largest by (source, event id, value).",
     )
     sources: list[str] = Field(
         default_factory=list,

@@ -7,7 +7,7 @@ from graphlib import CycleError
 from typing import TYPE_CHECKING
 
 from resolvers.state_rules import in_order
-from streams.settings.expressions import expression_problems
+from streams.settings.expressions import expression_problems, literals_of, names_in
 from streams.settings.problem import Path, Problem, suggestion
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ def _state(path: Path, one: StateSettings) -> Iterator[Problem]:
     if one.rules or one.lapses or one.participant is not None:
         yield Problem((*path, "derived"), one.name, "a derived state is not observed: leave out participant, rules and lapses")
     yield from expression_problems((*path, "derived"), {"value": one.derived.value})
+    yield from _names((*path, "derived", "value"), one.derived.value, list(one.derived.components))
+    for value in sorted(literals_of(one.derived.value) - set(allowed or ())) if allowed else ():
+        yield Problem((*path, "derived", "value"), value, f"must be one of {', '.join(allowed or ())}{suggestion(value, allowed or ())}")
+
+
+def _names(path: Path, expression: str, known: list[str]) -> Iterator[Problem]:
+    """Find what an expression asks for and can't be given: it would be null, for ever."""
+    for name in sorted(names_in(expression) - set(known)):
+        yield Problem(path, name, f"is nothing that it can ask for: {', '.join(known)}{suggestion(name, known)}")
 
 
 def _component(path: Path, one: StateSettings, component: ComponentSettings, settings: Settings) -> Iterator[Problem]:
@@ -71,7 +80,10 @@ def _component(path: Path, one: StateSettings, component: ComponentSettings, set
     if component.state not in known:
         whose = f"a declared state of {one.entity}" if own else "a declared state"
         yield Problem((*path, "state"), component.state, f"must be {whose}: {', '.join(known)}{suggestion(component.state, known)}")
-    yield from expression_problems(path, {"when": component.when, "any": component.any, "all": component.all})
+    conditions = {"when": component.when, "any": component.any, "all": component.all}
+    yield from expression_problems(path, conditions)
+    for key, condition in conditions.items():
+        yield from _names((*path, key), condition or "value", ["value"])
     if own and (component.any or component.all):
         yield Problem((*path, "of"), component.of, "any and all are of members or groups: say of whom")
     elif not own and (component.any is None) == (component.all is None):

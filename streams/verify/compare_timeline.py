@@ -12,6 +12,7 @@ from streams.verify.expected import LISTED, Expected
 from streams.verify.instants import written
 from streams.verify.report import Difference
 from streams.verify.sides import shorten, shortened
+from streams.verify.traits import has_room
 from streams.verify.traits import told as told_traits
 from streams.verify.usable import founding_digest
 
@@ -24,6 +25,9 @@ class Life:
     version: int = 0
     identifiers: set[tuple[str, str]] = field(default_factory=set)
     traits: dict[str, bytes] = field(default_factory=dict)
+    values: dict[str, set[bytes]] = field(default_factory=dict)
+    """Of traits that keep all values."""
+
     groups: dict[str, str | None] = field(default_factory=dict)
     states: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
@@ -74,10 +78,11 @@ class Timeline:
             if len(entity.members) <= LISTED:
                 names = (self._expected.identifiers[number] for number in entity.members)
                 yield from self._identifiers(key, {(name.type, name.told) for name in names}, life.identifiers)
-            traits = told_traits({name: value for name, (_, value) in entity.traits.items()})
-            for name in sorted(traits.keys() | life.traits.keys()):
-                wanted, found = (shorten(side.get(name, b"nothing").decode()) for side in (traits, life.traits))
-                if traits.get(name) != life.traits.get(name):
+            traits = told_traits({name: value for name, (_, value) in entity.traits.items() if has_room(name, value)})
+            gathered = life.traits | {name: b"[" + b",".join(sorted(values)) + b"]" for name, values in life.values.items() if values}
+            for name in sorted(traits.keys() | gathered.keys()):
+                wanted, found = (shorten(side.get(name, b"nothing").decode()) for side in (traits, gathered))
+                if traits.get(name) != gathered.get(name):
                     yield Difference("timeline.trait", key, f"{name} should have become {wanted}, was told to be {found}")
             yield from self._states(founder, key, life)
             if groups.get(key, {}) != life.groups:
@@ -133,11 +138,14 @@ def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
         case "entity.created" | "entity.erased":
             life.identifiers.clear()
             life.traits.clear()
+            life.values.clear()
             life.states.clear()
         case "identifier.added":
             life.identifiers.add((str(data.get("type")), str(data.get("value"))))
         case "identifier.removed":
             life.identifiers.discard((str(data.get("type")), str(data.get("value"))))
+        case "trait.changed" if "added" in data:
+            fold_values(life, data)
         case "trait.changed" if data.get("new") is None:
             life.traits.pop(str(data.get("trait")), None)
         case "trait.changed":
@@ -149,6 +157,13 @@ def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
         case _:
             return fold_state(life, kind, data) or kind in {"entity.merged", "entity.split", "merge.refused"}
     return True
+
+
+def fold_values(life: Life, data: dict[str, Any]) -> None:
+    """Let values of a trait that keeps all come and go."""
+    values = life.values.setdefault(str(data.get("trait")), set())
+    values.difference_update(bytes(memoryview(canonical(one))) for one in data.get("removed") or ())
+    values.update(bytes(memoryview(canonical(one))) for one in data.get("added") or ())
 
 
 def fold_state(life: Life, kind: str, data: dict[str, Any]) -> bool:

@@ -19,8 +19,8 @@ from streams.verify.commanded import Commanded
 from streams.verify.expected import Belonging, Counts, Entity, Erased, Expected, Link, Moment, Pair, Part, Seen
 from streams.verify.guards import Orders, crowded, labels, strongest
 from streams.verify.instants import hour, milliseconds
-from streams.verify.states import LONGEST, DeclaredStates
-from streams.verify.traits import DeclaredTraits
+from streams.verify.states import DeclaredStates, cut
+from streams.verify.traits import DeclaredTraits, bounded
 from streams.verify.usable import Name, Usable
 
 MOST_IDENTIFIERS = 200
@@ -160,11 +160,15 @@ class Gathered:
             entity = entities.setdefault(founder, Entity([], seen[founder].first[0], seen[founder].last))
             entity.members.append(number)
             entity.last = max(entity.last, seen[number].last)
+        for link in links.values():
+            bounded(link.traits or {})
         for together, link in links.items():
             if link.traits and (centre := strongest(names, together, off)) >= 0:
                 traits = entities[seen[centre].founder].traits
                 for name, observed in link.traits.items():
                     traits[name] = max(traits.get(name, observed), observed)
+        for entity in entities.values():
+            bounded(entity.traits)
         return entities
 
     def _is_erased(self, participant: Participant, at: int) -> bool:
@@ -189,8 +193,6 @@ class Gathered:
         if len(participant.identifiers) > MOST_IDENTIFIERS or max(len(participant.traits), len(participant.states)) > MOST_NAMES:
             raise UnreadableError
         if any(len(name) > LONGEST_NAME for name in names) or any("\0" in name for name in participant.traits):
-            raise UnreadableError
-        if any(len(value) > LONGEST for value in participant.states.values()):
             raise UnreadableError
         erased = bool(self.commanded.cutoffs) and self._is_erased(participant, at)
         found = [-1 if erased else self._number(participant.entity, one.type, one.value) for one in participant.identifiers]
@@ -265,7 +267,7 @@ class Gathered:
             self._participants[key] = {known, part}
 
     def _belong(self, moment: Moment, one: Membership, member: tuple[int, ...], group: tuple[int, ...]) -> None:
-        role = moment, one.role or ""
+        role = moment, cut(one.role or "")
         active = None if one.ended else role
         known = self._belongings.get((member, group))
         if known is None:

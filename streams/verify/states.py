@@ -58,7 +58,7 @@ class DeclaredStates:
     def seen(self, event: Event, participant: Participant) -> list[tuple[str, str]]:
         """Say what a participant of an event shows: (state, value)."""
         mine = [one for one in self._states if one.entity == participant.entity]
-        renamed = {one.participant for one in mine} - {None}
+        renamed = {name for one in mine if one.participant is not None for name in (one.name, one.participant)}
         shown = {(name, value) for name, value in participant.states.items() if name not in renamed}
         shown |= {(one.name, participant.states[one.participant]) for one in mine if one.participant in participant.states}
         plain = msgspec.to_builtins(event) if any(one.rules for one in mine) else {}
@@ -69,9 +69,9 @@ class DeclaredStates:
                 if all(wanted in {None, found} for wanted, found in named) and (rule.when is None or self._search(rule.when, plain)):
                     value = rule.value if rule.value_of is None else self._search(rule.value_of, plain)
                     text = value if value is None or isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
-                    if text and len(text) <= LONGEST:
+                    if text:
                         shown.add((one.name, text))
-        return sorted(shown)
+        return sorted((name, cut(value)) for name, value in shown)
 
     def named(self, entity_type: str, observed: Iterable[State]) -> list[str]:
         """Name the states that an entity may have: those declared for its type, and those observed."""
@@ -135,6 +135,11 @@ class DeclaredStates:
             return None
 
 
+def cut(value: str) -> str:
+    """Keep the beginning of a value, or of a membership's role, that is too long."""
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026"
+
+
 def _at(history: History, at: int) -> str | None:
     place = bisect_right(history, at, key=lambda point: point[0])
     return history[place - 1][1] if place else None
@@ -147,7 +152,8 @@ def _met(sides: list[Side], at: int, *, every: bool) -> bool:
 
 def _held(state: StateSettings | None, observed: list[State], first: int, now: int) -> History:
     """Let the largest observation of each moment hold, and its value lapse until the next one."""
-    allowed = [one for one in observed if state is None or state.values is None or one[3] in state.values]
+    known = [one for one in observed if len(one[3]) <= LONGEST]
+    allowed = [one for one in known if state is None or state.values is None or one[3] in state.values]
     largest: dict[int, State] = {}
     for one in allowed:
         at = one[1][0]

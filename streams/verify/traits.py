@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -13,6 +13,9 @@ from streams.verify.instants import YEAR_ONE
 
 if TYPE_CHECKING:
     from streams.verify.expected import Moment
+
+Seen = TypeVar("Seen", bound=tuple[Any, bytes])
+"""A value, and what it was seen by."""
 
 YEAR_10000 = 253_402_300_800_000
 SPAN = YEAR_10000 + YEAR_ONE
@@ -62,3 +65,24 @@ def told(traits: Mapping[str, bytes]) -> dict[str, bytes]:
         if "\0" in name:
             lists.setdefault(name.split("\0")[0], []).append(value)
     return plain | {name: b"[" + b",".join(sorted(values)) + b"]" for name, values in lists.items()}
+
+
+def has_room(name: str, value: bytes) -> bool:
+    """Say whether the timeline tells a value: no document takes one of over half a mebibyte, with the name of the trait."""
+    return len(name.encode("utf-8", "surrogatepass")) + len(value) <= 512 * 1024
+
+
+def bounded(traits: dict[str, Seen]) -> dict[str, Seen]:
+    """Keep of each trait that keeps all values the 500 shortest, of 128 KiB together at most; of as long ones the least."""
+    by_trait: dict[str, list[tuple[int, bytes, str]]] = {}
+    for name, (_, value) in traits.items():
+        if "\0" in name:
+            by_trait.setdefault(name.split("\0")[0], []).append((len(value), value, name))
+    for values in by_trait.values():
+        values.sort(reverse=True)
+        total = sum(size for size, _, _ in values)
+        while len(values) > 500 or total > 128 * 1024:
+            size, _, name = values[0]
+            total -= size
+            del traits[name], values[0]
+    return traits

@@ -26,6 +26,9 @@ class Life:
     erased: bool = False
     identifiers: set[tuple[str, str]] = field(default_factory=set)
     traits: dict[str, bytes] = field(default_factory=dict)
+    values: dict[str, set[bytes]] = field(default_factory=dict)
+    """Of traits that keep all values."""
+
     groups: dict[str, str | None] = field(default_factory=dict)
     states: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """By state, its value from each time on."""
@@ -150,6 +153,7 @@ def _erased(life: Life, *, lives_on: bool) -> Iterator[Wrong]:
     life.alive, life.merged_into, life.erased = lives_on, None, not lives_on
     life.identifiers.clear()
     life.traits.clear()
+    life.values.clear()
     life.states.clear()
 
 
@@ -159,6 +163,7 @@ def _created(life: Life) -> Iterator[Wrong]:
     life.alive, life.merged_into, life.erased = True, None, False
     life.identifiers.clear()
     life.traits.clear()
+    life.values.clear()
     life.states.clear()
 
 
@@ -182,7 +187,27 @@ def _identifier(life: Life, kind: str, data: Mapping[str, Any]) -> Iterator[Wron
             yield "removed_again", f"{':'.join(name)} is not its own"
 
 
+def _values(life: Life, data: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Let values of a trait that keeps all come and go: none comes that is there, none goes that is not."""
+    name = str(data.get("trait"))
+    values = life.values.setdefault(name, set())
+    added, removed = ([bytes(memoryview(canonical(one))) for one in data.get(side) or ()] for side in ("added", "removed"))
+    if not added and not removed:
+        yield "trait_again", f"{name} has the values that it had"
+    for one in removed:
+        if one not in values:
+            yield "trait_old", f"{_read(one)} was of {name}, it says; that was not told"
+        values.discard(one)
+    for one in added:
+        if one in values:
+            yield "trait_again", f"{_read(one)} is of {name} already"
+        values.add(one)
+
+
 def _trait(life: Life, _: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
+    if "added" in data:
+        yield from _values(life, data)
+        return
     name = str(data.get("trait"))
     old, new = (None if data.get(side) is None else bytes(canonical(data[side])) for side in ("old", "new"))
     before = life.traits.get(name)

@@ -157,6 +157,25 @@ async def test_a_value_that_is_not_allowed_is_refused_once_and_changes_nothing(r
     assert await of_person(resolver) == {"customer_stage": {"value": "lead", "since": at("9:00")}}
 
 
+async def test_a_value_that_is_too_long_is_refused_cut_and_the_identifiers_count(resolver: Resolver) -> None:
+    topics = Topics()
+    seen = person("user_id:u", "email:u@x.example", states={"subscription": "y" * 1_001, "theme": "x" * 5_000, "locale": "z" * 1_000})
+    told = await tell(resolver, topics, event("e1", "9:00", seen))
+    assert [(data["state"], data["value"]) for kind, data in told if kind == "state.refused"] == [
+        ("billing_subscription", "y" * 1_000 + "\u2026"),
+        ("theme", "x" * 1_000 + "\u2026"),
+    ]
+    assert (await of_person(resolver)).keys() == {"customer_stage", "locale"}
+    assert sum(one["kind"] == "identifier.added" for one in topics.lines) == 2
+
+
+async def test_of_a_state_that_follows_from_others_whatever_is_observed_is_refused(resolver: Resolver) -> None:
+    topics = Topics()
+    told = await tell(resolver, topics, event("e1", "9:00", person("user_id:u", states={"customer_stage": "paying"})))
+    assert [(kind, data.get("value")) for kind, data in told] == [("state.changed", None), ("state.refused", "paying")]
+    assert await of_person(resolver) == {"customer_stage": {"value": "lead", "since": at("9:00")}}
+
+
 async def test_a_value_lapses_by_event_time_or_when_the_clock_says_so(resolver: Resolver, clock: Clock) -> None:
     topics = Topics()
     await tell(resolver, topics, billed("e1", "9:00", "trial"))

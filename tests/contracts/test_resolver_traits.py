@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import permutations
 from typing import Any
 
 import pytest
 
+from resolvers.correction import Kind
 from resolvers.errors import Rejected
 from resolvers.evidence import evidence_of
+from resolvers.instant import read_instant
 from resolvers.port import Resolver
 from resolvers.rules import Rules
+from resolvers.trait_rules import MOST_KEPT
 from streams.events import Event
+from streams.life import then
 from streams.settings import EntitySettings, IdentifierSettings, TraitSettings
 from tests.contracts.conftest import opened
-from tests.histories import KEY, batch, documents, event, person
+from tests.contracts.test_resolver_corrections import say
+from tests.contracts.test_resolver_recovery import read_all
+from tests.histories import KEY, at, batch, documents, event, person
 from tests.telling import Topics, check_told, drain
 
 SHARDS = 2
@@ -75,7 +81,8 @@ async def test_the_timeline_names_the_event_that_brought_a_value(resolver: Resol
         await drain(resolver, topics, SHARDS)
     last = {one["data"]["trait"]: one for one in topics.lines if one["kind"] == "trait.changed"}
     assert (last["first"]["event_id"], last["first"]["occurred_at"]) == ("e1", "2024-05-01T09:00:00.000Z")
-    assert (last["every"]["data"]["old"], last["every"]["data"]["new"]) == (["Annie"], ["Ann", "Annie"])
+    assert last["every"]["data"] == {"trait": "every", "added": ["Ann"], "removed": []}
+    assert (last["every"]["event_id"], last["every"]["occurred_at"]) == ("e1", "2024-05-01T09:00:00.000Z")
     assert last["long"]["event_id"] == "e4"
 
 
@@ -89,3 +96,87 @@ def test_too_many_values_at_once_and_a_nul_in_a_name_are_rejected() -> None:
         evidence_of(RULES, event("e1", "9:00", person("user_id:u", traits={"every": list(range(501))})))
     with pytest.raises(Rejected, match="NUL"):
         evidence_of(RULES, event("e1", "9:00", person("user_id:u", traits={"every\0x": 1})))
+
+
+async def keep_telling(resolver: Resolver, topics: Topics, values: Sequence[Sequence[object]]) -> None:
+    """Let one event after the other say these values, with a round after each."""
+    for number, said_at_once in enumerate(values):
+        told = event(f"v{number:03}", f"{9 + number // 60}:{number % 60:02}", person("user_id:u", traits={"every": said_at_once}))
+        await resolver.apply(batch([told], number, rules=RULES))
+        await drain(resolver, topics, SHARDS)
+
+
+LONG = [[f"{name}{size:06}".ljust(size, "-")] for name, size in (("a", 60_000), ("b", 50_000), ("c", 40_000), ("d", 30_000), ("e", 20))]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(5)))[::13])
+async def test_the_shortest_values_stay_where_there_is_room_for_no_more(resolver: Resolver, order: tuple[int, ...]) -> None:
+    topics = Topics()
+    await keep_telling(resolver, topics, [LONG[place] for place in order])
+    assert (await traits_of(resolver))["every"] == [LONG[place][0] for place in (1, 2, 3, 4)]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_so_many_values_stay_and_what_came_and_went_is_told_in_pieces(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(2 * MOST_KEPT)]
+    await keep_telling(resolver, topics, [values[MOST_KEPT:], ["0400"], values[:MOST_KEPT]])
+    assert (await traits_of(resolver))["every"] == values[:MOST_KEPT]
+    check_told(await documents(resolver), topics, 1_000)
+    changed = [one["data"] for one in topics.lines if one["kind"] == "trait.changed"]
+    assert [(len(one["added"]), len(one["removed"])) for one in changed] == [(500, 0), (1, 1), (1, 499), (498, 0)]
+
+
+async def test_values_come_back_when_what_had_taken_their_room_goes(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(2 * MOST_KEPT)]
+    shown = [(["device:d"], values[:250]), (["user_id:u", "device:d"], values[250:500]), (["user_id:u"], values[500:])]
+    for number, (named, some) in enumerate(shown):
+        told = event(f"v{number}", f"9:0{number}", person(*named, traits={"every": some}))
+        await resolver.apply(batch([told], number, rules=RULES))
+    await drain(resolver, topics, SHARDS)
+    assert (await traits_of(resolver))["every"] == values[:500]
+    await say(resolver, Kind.BLOCK, "device:d")
+    await documents(resolver)
+    await drain(resolver, topics, SHARDS)
+    assert (await traits_of(resolver))["every"] == values[250:750]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_a_value_that_has_no_room_tells_nothing(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(MOST_KEPT)]
+    await keep_telling(resolver, topics, [values])
+    told = len(topics.lines)
+    late = event("late", "23:00", person("user_id:u", traits={"every": ["99999"]}))
+    await resolver.apply(batch([late], 1, rules=RULES))
+    await drain(resolver, topics, SHARDS)
+    assert len(topics.lines) == told
+
+
+async def test_a_value_that_no_document_holds_is_not_on_the_timeline(resolver: Resolver) -> None:
+    topics = Topics()
+    for number, name in enumerate(("Ann", "A" * 600_000, "B" * 600_000, "Anna")):
+        await resolver.apply(batch([event(f"n{number}", f"9:0{number}", person("user_id:u", traits={"name": name}))], number, rules=RULES))
+        await drain(resolver, topics, SHARDS)
+    changed = [(one["data"]["old"], one["data"]["new"]) for one in topics.lines if one["kind"] == "trait.changed"]
+    assert changed == [(None, "Ann"), ("Ann", None), (None, "Anna")]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_after_a_recovery_only_the_values_that_were_not_told_are(resolver: Resolver) -> None:
+    topics = Topics()
+    await keep_telling(resolver, topics, [["a", {"z": 1, "b": [2.0]}, "\u00e9"]])
+    told = len(topics.lines)
+    await resolver.recover({})
+    await read_all(resolver, topics)
+    assert (await resolver.backlog()).empty
+    more = event("more", "23:00", person("user_id:u", traits={"every": ["b", "a"]}))
+    await resolver.apply(batch([more], 1, rules=RULES))
+    await drain(resolver, topics, SHARDS)
+    assert [one["data"] for one in topics.lines[told:]] == [{"trait": "every", "added": ["b"], "removed": []}]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_the_timeline_folds_to_the_values_of_a_time(resolver: Resolver) -> None:
+    topics, values = Topics(), [f"{number:04}" for number in range(MOST_KEPT + 1)]
+    await keep_telling(resolver, topics, [values[1:300], values[300:], ["0000"]])
+    for when, expected in (("9:00", values[1:300]), ("9:01", values[1:]), ("9:02", values[:-1])):
+        assert then(topics.lines, read_instant(at(when))).traits == {"every": expected}

@@ -18,7 +18,7 @@ from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event, Membership
-from streams.settings import EntitySettings, IdentifierSettings, StateSettings
+from streams.settings import EntitySettings, IdentifierSettings, StateSettings, TraitSettings
 from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_corrections import say, usable
 from tests.histories import KEY, at, batch, documents, event, group, person, read_again
@@ -29,7 +29,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "timeline.md"
 RULES = Rules.from_settings(
     {
         "person": EntitySettings(
-            identifiers={"user_id": IdentifierSettings(limit=1), "email": IdentifierSettings(), "device": IdentifierSettings()}
+            identifiers={"user_id": IdentifierSettings(limit=1), "email": IdentifierSettings(), "device": IdentifierSettings()},
+            traits={"tags": TraitSettings(keep="all")},
         ),
         "group": EntitySettings(identifiers={"domain": IdentifierSettings()}),
     },
@@ -69,7 +70,7 @@ STORY: list[Event | tuple[Kind, str, bool] | Erasure] = [
     event("e10", "16:00", person("user_id:bob", "email:ann@quill.example"), source="app"),
     (Kind.BLOCK, "email:ann@quill.example", True),
     (Kind.BLOCK, "email:ann@quill.example", False),
-    ann("e11", "17:00", "device:laptop"),
+    ann("e11", "17:00", "device:laptop", traits={"tags": ["vip", "beta"]}),
     (Kind.BLOCK, "user_id:ann", True),
     (Kind.BLOCK, "user_id:ann", False),
     Erasure("erase", (usable("user_id:bob"),), read_instant(at("20:00"))),

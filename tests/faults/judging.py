@@ -135,6 +135,8 @@ def said(told: Told, kind: str, data: dict[str, Any]) -> bool:
             known = "merged_into" in data and told.merged_into == data["merged_into"]
         case "identifier.added":
             known = (data["type"], data["value"]) in told.identifiers
+        case "trait.changed" if "added" in data:
+            known = not data["removed"] and all(one in told.traits.get(data["trait"], []) for one in data["added"])
         case "trait.changed":
             known = data["trait"] in told.traits and told.traits[data["trait"]] == data["new"]
         case "membership.started" | "membership.changed":

@@ -43,6 +43,20 @@ def test_an_adapter_that_cannot_be_imported_is_an_error() -> None:
     assert "cannot be imported" in finding.text
 
 
+def test_a_source_that_rules_name_and_nothing_declares_is_a_warning() -> None:
+    states = [{"name": "app_login", "entity": "person", "rules": [{"source": one, "value": "yes"} for one in ("crm", "crn")]}]
+    traits = {"name": {"keep": "source", "sources": ["mail", "crm"]}}
+    declared = yaml.safe_load(SETTINGS) | {
+        "states": states,
+        "entities": {"person": {"identifiers": {"email": {}}, "traits": traits}},
+    }
+    assert [(one.what, one.text) for one in examine(settings_from(declared)) if one.level == "warning"] == [
+        ("states[0].rules[1].source", "'crn' is no declared source: crm; did you mean 'crm'?"),
+        ("entities.person.traits.name.sources", "'mail' is no declared source: crm"),
+    ]
+    assert not [one for one in examine(settings_from(declared | {"sources": {}})) if "declared source" in one.text]
+
+
 def test_an_identifier_type_that_nothing_declares_is_a_warning() -> None:
     participant = {"entity": "person", "identifiers": {"badge": "badge"}}
     settings = settings_from(

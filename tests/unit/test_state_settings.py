@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from resolvers.errors import Rejected, SettingsError
+from resolvers.errors import SettingsError
 from resolvers.evidence import evidence_of
 from streams.events import Event, Identifier, Participant
 from streams.graph import rules_of
@@ -75,6 +75,14 @@ def test_what_events_and_participants_say_becomes_observations() -> None:
         ([derived("a_b", "c_d")], "must be a declared state of person"),
         ([PLAN, derived("a_b", "billing_plan", "nosuch(of)")], "calls 'nosuch', which JMESPath does not have"),
         ([PLAN | {"rules": [{"when": "a && nosuch(b)", "value": "paid"}]}], "calls 'nosuch'"),
+        ([PLAN, derived("a_b", "billing_plan", "off && 'x'")], "derived.value: 'off': is nothing that it can ask for: of; did you mean"),
+        ([PLAN, derived("a_b", "billing_plan", "join('-', [of, or_so])")], "'or_so': is nothing that it can ask for: of"),
+        ([PLAN, derived("a_b", "billing_plan", "[of, vale] | [0]")], "'vale': is nothing that it can ask for: of"),
+        ([PLAN, carried("a_b", "group", state="billing_plan", of="members", any="vale == 'x'")], "of.any: 'vale': is nothing that it can"),
+        (
+            [PLAN | derived("a_b", "c_d", "of && 'payd' || 'free'")],
+            "derived.value: 'payd': must be one of free, paid; did you mean 'paid'?",
+        ),
         ([PLAN, derived("a_b", "billing_plan", "of ||")], "states[1].derived.value"),
         (
             [PLAN | {"derived": {"components": {"of": "billing_plan"}, "value": "of"}, "rules": [{"event": "x", "value": "paid"}]}],
@@ -133,10 +141,25 @@ def test_a_rule_that_can_not_be_answered_does_not_fit_and_where_a_record_lay_is_
     person = Participant("person", "", [Identifier("email", "a@x.example")], {"long": "x" * 1_001})
     event = Event("e1", "app", "seen", "2024-05-01T09:00:00.000Z", participants=[person])
     (seen,) = evidence_of(made, event).sightings
-    assert seen.states == ()
+    assert seen.states == (("some_state", "x" * 1_000 + "\u2026"),)  # which no state allows
 
 
-def test_a_value_that_is_no_value_is_rejected() -> None:
-    person = Participant("person", "", [Identifier("email", "a@x.example")], {}, {"plan": "x" * 1_001})
-    with pytest.raises(Rejected, match="more than 1,000 characters"):
-        evidence_of(rules_of(from_how_to()), Event("e1", "app", "seen", "2024-05-01T09:00:00.000Z", participants=[person]))
+def observed(states: dict[str, str], declared: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    person = Participant("person", "", [Identifier("email", "a@x.example")], {}, states)
+    made = rules_of(settings_from({"states": declared}))
+    (seen,) = evidence_of(made, Event("e1", "app", "seen", "2024-05-01T09:00:00.000Z", participants=[person])).sightings
+    return seen.states
+
+
+def test_a_state_is_read_from_the_name_that_it_gives_and_from_no_other() -> None:
+    renamed = [PLAN | {"participant": "plan"}]
+    assert observed({"plan": "free", "billing_plan": "paid"}, renamed) == (("billing_plan", "free"),)
+    assert observed({"billing_plan": "paid"}, renamed) == ()
+    assert observed({"billing_plan": "paid"}, [PLAN]) == (("billing_plan", "paid"),)
+    both = [*renamed, {"name": "app_plan", "entity": "person", "participant": "billing_plan"}]
+    assert observed({"billing_plan": "paid"}, both) == (("app_plan", "paid"),)
+
+
+def test_what_an_expression_compares_with_or_takes_from_what_it_found_is_not_what_it_gives_or_asks_for() -> None:
+    value = "of == 'none' && null || {name: of}.name || 'paid' || not_null(of, 'free')"
+    assert settings_from({"states": [PLAN, derived("a_b", "billing_plan", value) | {"values": ["paid", "free"]}]}).states

@@ -25,6 +25,9 @@ def event(*people: str, name: str = "seen", kind: str | None = None) -> Event:
         (["domain:https://other.example/x", "email:ann@quill.example"], False),
         (["user_id:u1", "email:ann@quill.example"], True),
         (["user_id:u1"], None),
+        (["slack:@ann", "email:ann@quill.example"], True),
+        (["slack:@ann"], None),
+        (["mastodon:@ann@social.example", "email:ann@quill.example"], True),
         ([], None),
     ],
 )

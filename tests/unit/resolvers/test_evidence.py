@@ -59,6 +59,12 @@ def test_a_participant_without_a_usable_identifier_is_left_out_and_the_others_ke
     assert found.memberships == (MembershipSighting(0, 1, "owner"),)
 
 
+def test_a_long_role_of_a_membership_is_cut() -> None:
+    both = event("e1", "9:00", person("device:a"), group("domain:x.example"), memberships=[Membership(0, 1, "r" * 5_000)])
+    (found,) = evidence_of(RULES, both).memberships
+    assert found.role == "r" * 1_000 + "\u2026"
+
+
 def test_an_empty_role_is_none() -> None:
     found = evidence_of(RULES, event("e1", "9:00", person("device:a"), group("shop:s"), memberships=[Membership(0, 1, "", ended=True)]))
     assert found.memberships == (MembershipSighting(0, 1, None, ended=True),)

@@ -121,3 +121,15 @@ def test_differing_events_of_one_id_leave_every_participant_they_name() -> None:
     assert recompute([first, second, first], SETTINGS).participants == {
         b"crm:e1:0": {((0,), "", 1_704_067_200_000), ((1,), "", 1_704_067_200_000)}
     }
+
+
+def test_a_long_role_of_a_membership_is_cut() -> None:
+    seen = event(
+        1,
+        "2024-01-01T00:00:00Z",
+        person("user_id:ann"),
+        group("domain:x.example"),
+        memberships=[{"member": 0, "group": 1, "role": "r" * 5_000}],
+    )
+    (found,) = (one for _, one in recompute([seen], SETTINGS).membership_documents())
+    assert found["role"] == "r" * 1_000 + "\u2026"
