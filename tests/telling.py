@@ -114,8 +114,8 @@ def check_lines(lines: list[dict[str, Any]]) -> None:
     for one in lines:
         if one["kind"] in {"identifier.removed", "entity.split", "entity.erased"} or one["data"].get("moved"):
             assert one["event_id"] is one["source"] is one["occurred_at"] is None
-        if one["kind"].startswith(("state.changed", "identifier.added")):
-            assert one["occurred_at"] == one["data"].get("entered_at", one["data"].get("first_seen"))
+        if one["kind"] == "state.changed":
+            assert one["occurred_at"] == one["data"]["entered_at"]
 
 
 class Topics:
