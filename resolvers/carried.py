@@ -6,14 +6,16 @@ Invariant: pure; a function of the set of memberships and of the histories of th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from resolvers.entity import Fact, Point
 from resolvers.expressions import asked
+
+T = TypeVar("T")
 
 History = tuple[Point, ...]
 
@@ -67,6 +69,21 @@ ALONE: Around = {}
 _TIME = itemgetter(0)
 
 
+Decider = tuple[str, str, T]
+"""The source and the id of the event that moved something, and what it moved."""
+
+
+def deciding(moved: Sequence[Decider[T]], enough: Callable[[T], bool], needed: Callable[[T], bool]) -> tuple[str, str]:
+    """Choose the event by which a value became another, where several moves at one time made it.
+
+    The largest by (source, event id) of those that would have been `enough` alone; if none would, of those that were `needed`; else of all.
+    """
+    if len({one[:2] for one in moved}) == 1:
+        return moved[0][:2]
+    found = [one[:2] for one in moved if enough(one[2])] or [one[:2] for one in moved if needed(one[2])] or [one[:2] for one in moved]
+    return max(found)
+
+
 def seen_as(component: Component, value: str | None) -> str | bool | None:
     """Give what the expression of a derived state sees of a component that has a value."""
     if component.of is not None:
@@ -93,12 +110,32 @@ def carried(component: Component, others: Collection[Counterpart], first_seen: i
             before = holds
     points: list[Point] = []
     for at, together in groupby(sorted(moves), key=_TIME):
-        for _, source, event_id, more, fewer in together:  # noqa: B007 - the last is the largest, and the cause
-            holding, counting = holding + more, counting + fewer
-        value = TRUE if holding and (not component.every or holding == counting) else FALSE
-        if not points or points[-1].value != value:
-            points.append(Point(at, value, source, event_id))
+        moved = [(source, event_id, (more, fewer)) for _, source, event_id, more, fewer in together]
+        held, counted = holding, counting
+        holding, counting = holding + sum(one[0] for *_, one in moved), counting + sum(one[1] for *_, one in moved)
+        value = _met(component, holding, counting)
+        if not points:
+            points.append(Point(at, value))  # of the entity's first time
+        elif points[-1].value != value:
+            points.append(
+                Point(at, value, *_decider(component, [one for one in moved if one[2] != (0, 0)], (held, counted), (holding, counting)))
+            )
     return tuple(points)
+
+
+def _met(component: Component, holding: int, counting: int) -> str:
+    return TRUE if holding and (not component.every or holding == counting) else FALSE
+
+
+def _decider(
+    component: Component, moved: Sequence[Decider[tuple[int, int]]], before: tuple[int, int], after: tuple[int, int]
+) -> tuple[str, str]:
+    value = _met(component, *after)
+    return deciding(
+        moved,
+        lambda one: _met(component, before[0] + one[0], before[1] + one[1]) == value,
+        lambda one: _met(component, after[0] - one[0], after[1] - one[1]) != value,
+    )
 
 
 def _steps(component: Component, one: Counterpart) -> list[tuple[int, str, str, bool, bool]]:

@@ -6,7 +6,7 @@ Pure functions from views (what a store knows, in memory or in Redis) to the doc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,12 +77,20 @@ class Refusal:
     value: str
 
 
+Late = Callable[[Mapping[str, tuple[Point, ...]], str, int], Fact | None]
+"""Of the histories that were told, a state, and a time in ms up to which: the newest event that they did not know."""
+
+
+def nothing_late(_told: Mapping[str, tuple[Point, ...]], _state: str, _until: int) -> None:
+    """Know of no event."""
+
+
 @dataclass(frozen=True, slots=True)
 class EntityView:
     """A living entity as a store knows it. `identifiers` are the oldest ones by (first, digest), `count` is of all.
 
     `states` are the histories of its states, of which only the last points are known if it is not `whole`; `lapses` is when the next
-    value lapses, in ms.
+    value lapses, in ms; `late` knows the observations.
     """
 
     entity_id: str
@@ -96,6 +104,7 @@ class EntityView:
     refused: tuple[Refusal, ...] = ()
     whole: bool = True
     lapses: int | None = None
+    late: Late = field(default=nothing_late, compare=False, repr=False)
 
     @property
     def founder(self) -> SeenIdentifier:

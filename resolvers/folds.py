@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from resolvers.carried import ALONE, Around, Counterpart
@@ -15,6 +16,7 @@ from resolvers.edge import Together
 from resolvers.entity import EntityView, Fact, MembershipView, Refusal, SeenIdentifier
 from resolvers.identifier import entity_id
 from resolvers.instant import hour_of
+from resolvers.late import newest_late
 from resolvers.parts import NO_CORRECTIONS, Corrections, Parts, parts_of
 from resolvers.rules import Rules
 from resolvers.sighting import Sighting, Usable
@@ -209,7 +211,8 @@ def with_states(view: EntityView, rules: Rules, observations: Collection[Observa
         Refusal(at, source, event, index, state, value) for state, at, source, event, index, value in refused(declared, observations)
     )
     found = histories(declared, observations, view.first, now, around)
-    return replace(view, states=found, refused=wrong, lapses=next_lapse(declared, observations, view.first, now))
+    late = partial(newest_late, declared, observations)
+    return replace(view, states=found, refused=wrong, lapses=next_lapse(declared, observations, view.first, now), late=late)
 
 
 def membership_of(pair: tuple[str, str], sightings: set[tuple[Fact, bool]]) -> MembershipView:

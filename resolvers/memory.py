@@ -37,6 +37,7 @@ from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 from resolvers.noted import Noted
 from resolvers.port import Applied, Backlog, Ends, OutputRecord, Reread, Round, ToldRecord, Waiting
 from resolvers.recovery import Recovery, Step
+from resolvers.round_order import in_order
 from resolvers.rules import Rules
 from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting
@@ -113,7 +114,7 @@ class MemoryResolver:
                 self._note(before, self._owners(), NOBODY)
             else:
                 self._kept.correct(one)
-                self._note(before, self._owners(), Fact(one.issued_at, "", ""))
+                self._note(before, self._owners(), NOBODY)
 
     def _go_on(self, batch: Batch | CorrectionBatch) -> None:
         """Move a position. Raises PositionGap."""
@@ -222,7 +223,7 @@ class MemoryResolver:
         records = [OutputRecord(topic, key, now.get((topic, key))) for topic, key in chosen]
         records += [line for topic, key in chosen for line in self._timeline(topic, key, now.get((topic, key)), views.get(key), world)]
         self._numbers[shard] = number
-        self._rounds[shard] = Round(shard, number, tuple(records), recovery=bool(again), taker=self._taker())
+        self._rounds[shard] = Round(shard, number, in_order(records), recovery=bool(again), taker=self._taker())
         self._taken[shard] = (now, views, chosen)
         return self._rounds[shard]
 

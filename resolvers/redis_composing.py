@@ -12,6 +12,7 @@ from resolvers.compose import compose
 from resolvers.entity import EntityView
 from resolvers.port import OutputRecord, Remembered
 from resolvers.redis_rows import Rows, entity_type_of, pack, read_membership, unpack
+from resolvers.round_order import in_order
 from resolvers.rules import Rules
 from resolvers.scripts import Reply
 from resolvers.told_states import histories_told
@@ -58,7 +59,7 @@ async def composed(
             rests = min(MOST_REST_MS, int(patience * 1_000 * (perf_counter() - begun)))
             remembered[-1] = cast("Remembered", (*remembered[-1], rests))
         await asyncio.sleep(0)
-    return tuple(records), tuple(remembered)
+    return in_order(records), tuple(remembered)
 
 
 async def observations_of(call: Call, digest: bytes, row: Sequence[Any]) -> Sequence[bytes] | None:

@@ -1,34 +1,40 @@
 """State changes: what the timeline tells when the histories of an entity's states became others.
 
 Invariant: who replays these records in order holds the histories: `state.changed` adds a point at the end, `state.corrected` takes the
-points of its `old` intervals out and puts those of its `new` ones in; one whose `old` is null, all that was told of the state.
+points of its `old` intervals out and puts those of its `new` ones in; one whose `old` is null, all that was told of the state. An interval
+of which only the end moved is among both; but not for what `state.changed` goes on with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from resolvers.change import NOBODY, Change
-from resolvers.entity import Fact, Point, Refusal
+from resolvers.entity import Fact, Late, Point, Refusal, nothing_late
 from resolvers.instant import write_instant
 
-Histories = Mapping[str, Sequence[Point]]
+Histories = Mapping[str, tuple[Point, ...]]
 Interval = dict[str, Any]
 
 MOST_INTERVALS = 1_000
 """So many intervals stand in one record, which must fit its topic."""
 
 
-def state_changes(old: Histories, new: Histories, *, whole: bool = True) -> Iterator[Change]:
-    """Tell how each state's history came from what was told. One of which not the `whole` is known any more is told anew."""
+def state_changes(
+    old: Histories, new: Histories, *, whole: bool = True, late: Late = nothing_late, founding: Fact = NOBODY
+) -> Iterator[Change]:
+    """Tell how each state's history came from what was told. One of which not the `whole` is known any more is told anew.
+
+    `late` names the event that brought a correction, `founding` is the entity's first.
+    """
     for name in sorted(old.keys() | new.keys()):
-        if whole and old.get(name) == new.get(name):
-            continue
-        if whole:
-            yield from _changes(name, list(old.get(name, ())), list(new.get(name, ())))
-        else:
-            yield from _corrected(name, None, _intervals(new.get(name, ()), ()), (*new.get(name, ()), *old.get(name, ()))[:1])
+        was, now = old.get(name, ()), new.get(name, ())
+        if not whole:
+            yield from _corrected(name, NOBODY, None, _intervals(now, ()))
+        elif was != now:
+            yield from _changes(name, was, now, partial(late, old, name), founding)
 
 
 def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]:
@@ -40,18 +46,16 @@ def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]
             yield Change("state.refused", Fact(one.occurred_at, one.source, one.event_id), data)
 
 
-def _changes(name: str, old: list[Point], new: list[Point]) -> Iterator[Change]:
+def _changes(name: str, old: Sequence[Point], new: Sequence[Point], late: Callable[[int], Fact | None], founding: Fact) -> Iterator[Change]:
     kept = [point for point in new if old and point.since <= old[-1].since]
-    before = 0
-    while before < min(len(old), len(kept)) and _same(old[before], kept[before]):
-        before += 1
-    behind = 0
-    while behind < min(len(old), len(kept)) - before and _same(old[-1 - behind], kept[-1 - behind]):
-        behind += 1
+    before, behind = _alike(old, kept)
     was, now = old[before : len(old) - behind], kept[before : len(kept) - behind]
     if was or now:
-        out, put_in = _intervals(was, old[len(old) - behind :]), _intervals(now, [*kept[len(kept) - behind :], *new[len(kept) :]])
-        yield from _corrected(name, out, put_in, [*now, *was][:1])
+        event = late(max(point.since for point in (*was, *now))) or (founding if _begins_earlier(old, new) else NOBODY)
+        if before and _since(old, before) != _since(new, before):
+            before -= 1
+        was, now = old[before : len(old) - behind], kept[before : len(kept) - behind]
+        yield from _corrected(name, event, _intervals(was, old[len(old) - behind :]), _intervals(now, new[len(kept) - behind :]))
     value = kept[-1].value if kept else None
     for point in new[len(kept) :]:
         data = {"state": name, "from": value, "to": point.value, "entered_at": write_instant(point.since)}
@@ -59,9 +63,27 @@ def _changes(name: str, old: list[Point], new: list[Point]) -> Iterator[Change]:
         value = point.value
 
 
-def _corrected(name: str, old: list[Interval] | None, new: list[Interval], cause: Sequence[Point]) -> Iterator[Change]:
+def _alike(old: Sequence[Point], new: Sequence[Point]) -> tuple[int, int]:
+    """Count the points that are the same from the beginning on, and those up to the end."""
+    least, before, behind = min(len(old), len(new)), 0, 0
+    while before < least and _same(old[before], new[before]):
+        before += 1
+    while behind < least - before and _same(old[-1 - behind], new[-1 - behind]):
+        behind += 1
+    return before, behind
+
+
+def _begins_earlier(old: Sequence[Point], new: Sequence[Point]) -> bool:
+    """Say whether what an entity begins with, which no event of a state brought, has come to hold earlier."""
+    return bool(new) and not new[0].source and not old[0].source and new[0].since < old[0].since
+
+
+def _since(points: Sequence[Point], place: int) -> int | None:
+    return points[place].since if place < len(points) else None
+
+
+def _corrected(name: str, event: Fact, old: list[Interval] | None, new: list[Interval]) -> Iterator[Change]:
     """Tell a correction, in several records where it is long: first all that goes, then what comes."""
-    event = _event(cause[0]) if cause else NOBODY
     pieces: list[tuple[list[Interval] | None, list[Interval]]] = [(old, new)]
     if len(old or ()) + len(new) > MOST_INTERVALS:
         pieces = [(some, []) for some in _pieces(old)] if old is not None else [(None, [])]

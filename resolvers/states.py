@@ -7,14 +7,15 @@ and the present. Neighbours: `folds` and `redis_rows` gather observations; `stat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from resolvers.carried import ALONE, FALSE, TRUE, Around, Component, History, carried, seen_as
+from resolvers.carried import ALONE, FALSE, TRUE, Around, Component, Decider, History, carried, deciding, seen_as
 from resolvers.entity import Fact, Point
 from resolvers.expressions import MOST_CHARACTERS, asked
 
@@ -63,6 +64,8 @@ class StateRule:
     derivation: Derivation | None = None
 
 
+Values = tuple[str | None, ...]
+
 StateRules = Mapping[str, StateRule]
 """The declared states of an entity type, those that others are derived from first."""
 
@@ -97,7 +100,7 @@ def observed(rule: StateRule, observations: Iterable[Observation], first_seen: i
     value, since, event = rule.initial, first_seen, Fact(0, "", "")
     if value is not None:
         points.append(Point(first_seen, value))
-    for _, at, source, event_id, _, now_it_is in _holding(rule, observations):
+    for _, at, source, event_id, _, now_it_is in holding(rule, observations):
         value = _lapsed(rule, points, value, since, event, at - 1)
         since, event = at, Fact(0, source, event_id)
         if points and points[-1].since == at:  # the initial value, which held for no time
@@ -110,7 +113,7 @@ def observed(rule: StateRule, observations: Iterable[Observation], first_seen: i
     return tuple(points)
 
 
-def _holding(rule: StateRule, observations: Iterable[Observation]) -> list[Observation]:
+def holding(rule: StateRule, observations: Iterable[Observation]) -> list[Observation]:
     """Order the observations whose value is allowed, one for each time."""
     allowed = [one for one in observations if _allows(rule, one[5])]
     return list({one[1]: one for one in sorted(allowed, key=_IN_ORDER)}.values())
@@ -140,25 +143,43 @@ def derived(rule: StateRule, derivation: Derivation, found: Mapping[str, History
         moves.sort(key=_BY_TIME)
     present: list[str | None] = [None] * len(derivation.components)
     points: list[Point] = []
-    value: str | None = None
-    cause: Point | None = None
-    if not moves or moves[0][0] > first_seen:
-        value = _following(rule, derivation, present)
-        points += [Point(first_seen, value)] if value is not None else []
-    for number, (at, place, point) in enumerate(moves, start=1):
-        present[place] = point.value
-        if cause is None or (point.source, point.event_id) > (cause.source, cause.event_id):
-            cause = point
-        if number < len(moves) and moves[number][0] == at:
-            continue
+    value = _following(rule, derivation, present)
+    if value is not None and (not moves or moves[0][0] > first_seen):
+        points.append(Point(first_seen, value))
+    for at, together in groupby(moves, key=_BY_TIME):
+        moved = [(point.source, point.event_id, (place, point.value)) for _, place, point in together]
+        before = tuple(present)
+        for *_, (place, now) in moved:
+            present[place] = now
         follows = _following(rule, derivation, present)
-        if follows != value:
-            points.append(Point(at, follows, cause.source, cause.event_id))
-        value, cause = follows, None
+        if follows != (points[-1].value if points else None):
+            by = (
+                _decider(rule, derivation, moved, before, tuple(present)) if follows != value else ()
+            )  # it begins with what it would be alone
+            points.append(Point(at, follows, *by))
+        value = follows
     return tuple(points)
 
 
-def _following(rule: StateRule, derivation: Derivation, present: list[str | None]) -> str | None:
+def _decider(
+    rule: StateRule, derivation: Derivation, moved: Sequence[Decider[tuple[int, str | None]]], before: Values, after: Values
+) -> tuple[str, str]:
+    """Choose the event among those of the components that changed as the expression sees them."""
+    parts = derivation.components
+    seen = [one for one in moved if seen_as(parts[one[2][0]], before[one[2][0]]) != seen_as(parts[one[2][0]], one[2][1])]
+    value = _following(rule, derivation, after)
+
+    def with_one(place: int, now: str | None, others: Values) -> str | None:
+        return _following(rule, derivation, (*others[:place], now, *others[place + 1 :]))
+
+    return deciding(
+        seen,
+        lambda one: with_one(*one, before) == value,
+        lambda one: with_one(one[0], before[one[0]], after) != value,
+    )
+
+
+def _following(rule: StateRule, derivation: Derivation, present: Sequence[str | None]) -> str | None:
     value = derivation.value(tuple(present))
     return rule.initial if value is None or (rule.values is not None and value not in rule.values) else value
 
@@ -174,7 +195,7 @@ def next_lapse(rules: StateRules, observations: Collection[Observation], first_s
     for name, rule in rules.items():
         if not rule.lapses:
             continue
-        mine = _holding(rule, (one for one in observations if one[0] == name))
+        mine = holding(rule, (one for one in observations if one[0] == name))
         value, since = (mine[-1][5], mine[-1][1]) if mine else (rule.initial, first_seen)
         while value is not None and (lapse := rule.lapses.get(value)) is not None:
             since, value = since + lapse.after, lapse.becomes

@@ -41,7 +41,9 @@ def changes(old: EntityView | None, new: EntityView, merges: Sequence[Merge] = (
     yield from joinings(merges)
     yield from _identifier_changes(old, new)
     yield from _trait_changes(old, new)
-    yield from state_changes(old.states if old else {}, new.states, whole=old.whole if old else True)
+    yield from state_changes(
+        old.states if old else {}, new.states, whole=old.whole if old else True, late=new.late, founding=new.founder.event
+    )
     yield from refusals(old.refused if old else (), new.refused)
 
 
@@ -97,17 +99,19 @@ def membership_changes(old: MembershipView | None, new: MembershipView | None, *
     """
     if new is None:
         if old is not None and not old.ended:
-            event, role = (NOBODY, None) if erased else (old.latest, _role(old))
-            yield Change("membership.ended", event, {"group_id": old.group_id, "role": role, "moved": True})
+            yield Change("membership.ended", NOBODY, {"group_id": old.group_id, "role": None if erased else _role(old), "moved": True})
         return
-    data = {"group_id": new.group_id, "role": _role(new)}
+    data, event = (
+        {"group_id": new.group_id, "role": _role(new)},
+        NOBODY if old and _goes_back(new.latest, old.latest) else new.latest,
+    )
     was_on, is_on = old is not None and not old.ended, not new.ended
     if is_on and not was_on:
-        yield Change("membership.started", new.latest, data)
+        yield Change("membership.started", event, data)
     elif was_on and not is_on:
-        yield Change("membership.ended", new.latest, data)
+        yield Change("membership.ended", event, data)
     elif is_on and old is not None and _role(old) != _role(new):
-        yield Change("membership.changed", new.latest, data | {"old_role": _role(old)})
+        yield Change("membership.changed", event, data | {"old_role": _role(old)})
 
 
 def _role(view: MembershipView) -> str | None:
@@ -136,7 +140,7 @@ def _identifier_changes(old: EntityView | None, new: EntityView) -> Iterator[Cha
             yield Change("identifier.added", seen.event, data)
     if new.count <= LISTED_IDENTIFIERS:
         for gone in sorted(before - after):
-            yield Change("identifier.removed", new.founder.event, _named(gone.type, gone.value))
+            yield Change("identifier.removed", NOBODY, _named(gone.type, gone.value))
 
 
 def _trait_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
@@ -145,13 +149,18 @@ def _trait_changes(old: EntityView | None, new: EntityView) -> Iterator[Change]:
         was, now = before.get(name), after.get(name)
         if was != now:
             data = {"trait": name, **{side: msgspec.json.decode(value) if value else None for side, value in (("old", was), ("new", now))}}
-            yield Change("trait.changed", _bringing(name, new.traits) or _bringing(name, old.traits if old else {}) or NOBODY, data)
+            yield Change("trait.changed", _bringing(old.traits.get(name) if old else None, new.traits.get(name)), data)
     yield from set_changes(old.traits if old else {}, new.traits)
 
 
-def _bringing(name: str, traits: Mapping[str, Fact]) -> Fact | None:
-    """Give the fact that a trait is by."""
-    return traits.get(name)
+def _bringing(told: Fact | None, now: Fact | None) -> Fact:
+    """Give the fact that changed a trait; where evidence went away, nobody's."""
+    return NOBODY if now is None or now == told or (told is not None and _goes_back(now, told)) else now
+
+
+def _goes_back(fact: Fact, told: Fact) -> bool:
+    """Say whether what decided against a fact went away. Of what a topic says no event is known."""
+    return bool(told.event_id) and fact < told
 
 
 def _named(kind: str, value: str) -> dict[str, Any]:

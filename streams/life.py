@@ -142,7 +142,8 @@ def then(lines: Iterable[Line], at_ms: int) -> Then:
 
 
 def _fold(told: Then, line: Line, at_ms: int) -> None:
-    data, kind, happened = line["data"], line["kind"], line["occurred_at"]
+    data, kind = line["data"], line["kind"]
+    known = not line["event_id"] or read_instant(line["occurred_at"]) <= at_ms  # what no event brought: evidence went
     match kind:
         case "entity.created" | "entity.erased":
             told.identifiers, told.states, told.traits = {}, {}, {}
@@ -152,11 +153,11 @@ def _fold(told: Then, line: Line, at_ms: int) -> None:
             told.identifiers.pop((data["type"], data["value"]), None)
         case "state.changed" | "state.corrected":
             _fold_state(told.states.setdefault(data["state"], {}), kind, data)
-        case "trait.changed" if not line["event_id"] or read_instant(happened) <= at_ms:  # what no event brought: evidence went
+        case "trait.changed" if known:
             told.traits[data["trait"]] = _values(told.traits.get(data["trait"]), **data) if "added" in data else data["new"]
-        case "membership.started" | "membership.changed" if read_instant(happened) <= at_ms:
+        case "membership.started" | "membership.changed" if known:
             told.memberships[data["group_id"]] = data["role"]
-        case "membership.ended" if read_instant(happened) <= at_ms:
+        case "membership.ended" if known:
             told.memberships.pop(data["group_id"], None)
 
 

@@ -571,9 +571,15 @@ do
     end
   end
 
+  -- Memberships last: a round tells of an entity before what it belongs to.
   local function write_dirty()
-    local by_shard = {}
+    local by_shard, order, belonging_keys = {}, {}, {}
     for key in pairs(dirty) do
+      local into = string.byte(key) == 109 and belonging_keys or order
+      into[#into + 1] = key
+    end
+    for _, key in ipairs(belonging_keys) do order[#order + 1] = key end
+    for _, key in ipairs(order) do
       local shard = shard_of(string.sub(key, 2, 17))
       local keys = by_shard[shard]
       if not keys then

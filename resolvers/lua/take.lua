@@ -126,7 +126,9 @@ local function row_of(key, told, noted)
   local n = node_of(digest)
   local p = n and not has(n, DETACHED) and part(find(n))
   if p and p.founder == n.id and cut(p) then cuts[#cuts + 1] = p end
-  local row = entity_row(digest, old)
+  local anew = false -- something of it was erased
+  for at = 1, #noted, 22 do anew = anew or string.byte(noted, at) == 120 end
+  local row = entity_row(digest, old, anew)
   if n then
     local where, field = page('g', n.id)
     local before = redis.call('HGET', where, field) or ''

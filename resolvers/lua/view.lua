@@ -93,8 +93,8 @@ end
 -- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told, and the digests that it was told to have, if there are notes) | {'split', type, {{founder of a successor, its type}, ...}}
 -- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}, 1 if an identifier that it had was erased,
 --   states as told last, {observation, ...} or, of many, the part's likeness}
--- `old` are the nodes listed when the entity was told last: their first events are not read again.
-local function entity_row(digest, old)
+-- `old` are the nodes listed when the entity was told last: their first events are not read again, unless all of it is told `anew`.
+local function entity_row(digest, old, anew)
   local n = node_of(digest)
   if not n then return { 'unknown' } end
   if has(n, DETACHED) and has(n, ERASED) then return { 'erased', code_name(n.code) } end
@@ -102,12 +102,12 @@ local function entity_row(digest, old)
   local p = part(find(n))
   local founder = node(p.founder)
   if founder.digest ~= digest then return { 'gone', founder.digest, code_name(founder.code) } end
-  local rows, list = {}, oldest_of(p)
+  local rows, list, gone, erased = {}, oldest_of(p), rows_left(p, old)
+  anew = anew or erased == 1
   for at = 1, #list, 5 do
     local id = struct.unpack('>I5', list, at)
-    rows[#rows + 1] = identifier_row(node(id), old[id] and id ~= p.founder)
+    rows[#rows + 1] = identifier_row(node(id), not anew and old[id] and id ~= p.founder)
   end
-  local gone, erased = rows_left(p, old)
   return { 'living', code_name(founder.code), p.count, p.first, p.last, raw_traits_of(p), rows, gone, erased, states_told(n), observations_of(p) }
 end
 

@@ -98,7 +98,10 @@ def _history(history: tuple[tuple[str, str], ...]) -> str:
 
 def _corrected(one: Correction) -> str:
     """Say what a late event changed."""
-    old, new = (", ".join(f"{value} {_short(since)}" for value, since, _ in side) or "nothing" for side in (one.old, one.new))
+    old, new = (
+        ", ".join(f"{value} {_short(since)} to {_short(until) if until else 'now'}" for value, since, until in side) or "nothing"
+        for side in (one.old, one.new)
+    )
     return f"{one.state}: {old} became {new}, by {one.source} {one.event_id}, which came late"
 
 

@@ -173,12 +173,13 @@ def _states(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, st
 
 
 def _corrections(lines: Iterable[Mapping[str, Any]]) -> Iterator[Correction]:
-    """Give what late events corrected; what only began earlier, with its entity, no event of a state brought."""
+    """Give what late events corrected, but for what only began earlier, with its entity."""
     for line in lines:
         data = line.get("data", {})
         if line["kind"] == "state.corrected" and data["old"] is not None and line["event_id"]:
             old, new = (tuple((one["value"], one["since"], one["until"]) for one in data[side]) for side in ("old", "new"))
-            yield Correction(data["state"], line["source"], line["event_id"], old, new)
+            if [one[::2] for one in old] != [one[::2] for one in new]:
+                yield Correction(data["state"], line["source"], line["event_id"], old, new)
 
 
 def spanning(told: Iterable[Reason], seen: Iterable[Reason]) -> tuple[Reason, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from streams.verify import Difference
@@ -235,7 +236,9 @@ def _state(life: Life, kind: str, data: Mapping[str, Any]) -> Iterator[Wrong]:
     elif kind == "state.corrected":
         if data.get("old") is None:  # after a recovery all is told anew
             history.clear()
-        wrong = [one for one in data.get("old") or () if history.pop(str(one.get("since")), "") != one.get("value")]
+        until = dict(pairwise([*sorted(history), None]))
+        wrong = [one for one in data.get("old") or () if until.get(str(one.get("since")), "") != one.get("until")]
+        wrong += [one for one in data.get("old") or () if history.pop(str(one.get("since")), "") != one.get("value")]
         if wrong or data.get("old") == data.get("new"):
             yield "state_old", f"{name} is corrected where it was not told: {wrong[:1]}"
         history.update({str(one.get("since")): one.get("value") for one in data.get("new", ())})

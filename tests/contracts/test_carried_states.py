@@ -114,9 +114,18 @@ async def test_a_late_event_corrects_what_is_carried(resolver: Resolver) -> None
     await tell(resolver, topics, joins("e1", "9:00", "u1"), uses("e2", "12:00", "u1", "active"), uses("e3", "13:00", "u1", "away"))
     assert await held(resolver, topics) == ["quiet", "false"]
     assert await tell(resolver, topics, uses("e4", "12:30", "u1", "away")) == [
-        ("state.corrected", {"state": "app_account", "old": [interval("quiet", "13:00", None)], "new": [interval("quiet", "12:30", None)]}),
-        ("state.corrected", {"state": "app_place", "old": [interval("false", "13:00", None)], "new": [interval("false", "12:30", None)]}),
+        (
+            "state.corrected",
+            {
+                "state": state,
+                "old": [interval(on, "12:00", "13:00"), interval(off, "13:00", None)],
+                "new": [interval(on, "12:00", "12:30"), interval(off, "12:30", None)],
+            },
+        )
+        for state, on, off in (("app_account", "full", "quiet"), ("app_place", "true", "false"))
     ]
+    named = {one["data"]["state"]: one["event_id"] for one in topics.lines if one["kind"] == "state.corrected"}
+    assert named == {"app_use": "e4", "app_account": None, "app_place": None}  # the member's own names the event
 
 
 async def test_a_membership_that_ended_carries_what_was_before(resolver: Resolver) -> None:

@@ -8,9 +8,9 @@ from resolvers.identifier import Identifier, entity_id, identifier_digest
 from resolvers.port import Resolver
 from resolvers.sighting import Position, Usable
 from resolvers.standing import Standing
-from streams.events import Event
+from streams.events import Event, Membership
 from tests.contracts.test_resolver_guards import SHARDS, parts
-from tests.histories import KEY, RULES, apply, documents, event, person
+from tests.histories import KEY, RULES, apply, documents, event, group, person
 from tests.telling import Topics, check_told, drain, publish
 
 
@@ -146,3 +146,22 @@ async def test_what_is_blocked_and_let_go_between_two_rounds_is_not_created_agai
     ended |= {line["entity_id"] for line in topics.lines if "merged_into" in line["data"]}
     again = {line["entity_id"] for line in topics.lines[before:] if line["kind"] == "entity.created"}
     assert not again & lived - ended
+
+
+async def test_what_a_command_takes_away_was_brought_by_no_event(resolver: Resolver) -> None:
+    topics = Topics()
+    await apply(resolver, event("e0", "8:00", person("user_id:u1")), event("e2", "8:30", person("user_id:u2")))
+    for event_id, who, role in (("e1", "u1", "editor"), ("e2", "u2", "owner")):
+        seen = [person(f"user_id:{who}", "email:front@desk.example", traits={"name": who}), group("domain:a.example")]
+        await apply(resolver, event(event_id, f"9:0{event_id[1]}", *seen, memberships=[Membership(0, 1, role, ended=False)]))
+        await drain(resolver, topics, SHARDS)
+    (survivor,) = {one["entity_id"] for one in topics.lines if one["data"].get("absorbed_id")}
+    before = len(topics.lines)
+    await say(resolver, Kind.BLOCK, "email:front@desk.example")
+    await drain(resolver, topics, SHARDS)
+    gone = [one for one in topics.lines[before:] if one["entity_id"] == survivor]
+    assert {(one["event_id"], one["source"], one["occurred_at"]) for one in gone} == {(None, None, None)}
+    assert [one["kind"] for one in gone] == ["entity.split", *["identifier.removed"] * 2, "trait.changed", "membership.changed"]
+    assert [one["data"].get("new", one["data"].get("role")) for one in gone[-2:]] == ["u1", "editor"]
+    again = [one for one in topics.lines[before:] if one["entity_id"] != survivor and one["entity_type"] == "person"]
+    assert {one["event_id"] for one in again} == {"e2"}  # what is told anew was seen in it

@@ -123,3 +123,21 @@ async def test_who_is_seen_again_before_the_rest_is_done_is_told_once(resolver: 
     found = await documents(resolver)
     await drain(resolver, topics, SHARDS)
     check_told(found, topics, 1_000)
+
+
+async def test_what_is_left_is_told_anew_with_its_events_and_memberships_stay(resolver: Resolver) -> None:
+    log = [
+        event("e0", "7:00", person("user_id:u1")),
+        event("e1", "8:00", person("user_id:u1", "email:a@x.example", traits={"name": "Ann"})),
+        event("e2", "8:30", person("user_id:u1", "device:d", traits={"name": "Anna"})),
+        event("e3", "9:00", person("user_id:u1"), group("domain:a.example"), memberships=[Membership(0, 1, "editor", ended=False)]),
+    ]
+    await apply(resolver, *log)
+    topics = Topics()
+    await drain(resolver, topics, SHARDS)
+    before = len(topics.lines)
+    await erase(resolver, "12:00", "email:a@x.example", log=log)
+    await drain(resolver, topics, SHARDS)
+    told = [(one["kind"], one["event_id"]) for one in topics.lines[before:]]
+    assert told == [("entity.erased", None), ("identifier.added", "e0"), ("identifier.added", "e2"), ("trait.changed", "e2")]
+    check_told(await documents(resolver), topics, 1_000)

@@ -8,6 +8,7 @@ import pytest
 
 from resolvers.errors import Fenced
 from resolvers.port import Resolver, Round
+from streams.events import Membership
 from tests.histories import apply, documents, event, group, person, written
 from tests.telling import Topics, drain, payload_of, publish, take_round
 
@@ -217,3 +218,25 @@ async def test_a_wide_merge_is_told_to_the_last_identifier(resolver: Resolver) -
     await apply(resolver, event("more", "11:00", person("device:a3", "device:c1", "device:c2")))
     await drain(resolver, topics, SHARDS)
     assert written(topics.living()) == written(await documents(resolver))
+
+
+@pytest.mark.parametrize("limit", [1, 5, 1_000])
+async def test_whoever_belongs_to_a_group_is_told_to_live_before(resolver: Resolver, limit: int) -> None:
+    seen = [
+        event(
+            f"e{n}",
+            "9:00",
+            person(f"user_id:u{n}", traits={"n": n}),
+            group("domain:a.example"),
+            memberships=[Membership(0, 1, "", ended=False)],
+        )
+        for n in range(12)
+    ]
+    await apply(resolver, *seen)
+    topics = Topics()
+    await drain(resolver, topics, SHARDS, limit)
+    kinds: dict[str, list[str]] = {}
+    for line in topics.lines:
+        kinds.setdefault(line["entity_id"], []).append(line["kind"])
+    told = ["entity.created", "identifier.added", "trait.changed", "membership.started"]
+    assert sorted(kinds.values()) == [told[:2], *[told] * 12]

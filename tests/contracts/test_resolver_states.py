@@ -86,6 +86,10 @@ def interval(value: str | None, since: str, until: str | None) -> dict[str, Any]
     return {"value": value, "since": at(since), "until": until and at(until)}
 
 
+def event_of(line: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
+    return line["source"], line["event_id"], line["occurred_at"]
+
+
 async def of_person(resolver: Resolver) -> dict[str, Any]:
     (found,) = [one for (topic, _), one in (await documents(resolver)).items() if topic == "entities"]
     states: dict[str, Any] = found["states"]
@@ -117,11 +121,12 @@ async def test_a_late_event_corrects_the_intervals_that_it_should(resolver: Reso
             "state.corrected",
             {
                 "state": "billing_subscription",
-                "old": [],
-                "new": [interval("past_due", "11:00", "12:00"), interval("trial", "12:00", "13:00")],
+                "old": [interval("trial", "9:00", "13:00")],
+                "new": [interval("trial", "9:00", "11:00"), interval("past_due", "11:00", "12:00"), interval("trial", "12:00", "13:00")],
             },
         )
     ]
+    assert event_of(topics.lines[-1]) == ("stripe", "late", at("11:00"))
     check_told(await documents(resolver), topics, 1_000)
 
 
@@ -185,9 +190,14 @@ async def test_a_value_lapses_by_event_time_or_when_the_clock_says_so(resolver: 
     assert await tell(resolver, topics, billed("e2", "14T9:00", "trial")) == [
         (
             "state.corrected",
-            {"state": "billing_subscription", "old": [interval("churned", "15T9:00", None)], "new": []},
+            {
+                "state": "billing_subscription",
+                "old": [interval("trial", "9:00", "15T9:00"), interval("churned", "15T9:00", None)],
+                "new": [interval("trial", "9:00", None)],
+            },
         )
     ]
+    assert event_of(topics.lines[-1]) == ("stripe", "e2", at("14T9:00"))  # which forestalled it, not what would have lapsed
     check_told(await documents(resolver), topics, 1_000)
     clock.now = "28T9:00"
     assert await tell(resolver, topics) == [changed("billing_subscription", "trial", "churned", "28T9:00")]
@@ -203,10 +213,37 @@ async def test_merging_recomputes_and_splitting_divides_by_link(resolver: Resolv
     assert (await of_person(resolver))["billing_subscription"] == {"value": "past_due", "since": at("9:30")}
     await say(resolver, Kind.BLOCK, "device:d")
     found = await documents(resolver)
+    before = len(topics.lines)
     await drain(resolver, topics, SHARDS)
+    went = [one for one in topics.lines[before:] if one["kind"] == "state.corrected"]
+    assert [event_of(one) for one in went] == [(None, None, None)] * 2  # a command took it, no event
     check_told(found, topics, 1_000)
     states = sorted(one["states"]["billing_subscription"]["value"] for (topic, _), one in found.items() if topic == "entities")
     assert states == ["active", "past_due"]
+
+
+async def test_what_follows_is_corrected_by_the_event_that_came_late(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, billed("e1", "9:00", "active"), billed("e2", "12:00", "past_due"))
+    told = await tell(resolver, topics, billed("late", "11:00", "churned"), billed("e3", "13:00", "active"))
+    assert [(kind, data["state"]) for kind, data in told] == [
+        ("state.corrected", "billing_subscription"),
+        ("state.changed", "billing_subscription"),
+        ("state.corrected", "customer_stage"),
+        ("state.changed", "customer_stage"),
+    ]
+    assert [event_of(one)[1] for one in topics.lines if one["data"].get("state")][-4:] == ["late", "e3", "late", "e3"]
+    assert told[2][1]["old"] == [interval("paying", "9:00", "12:00"), interval("lead", "12:00", None)]
+    assert told[2][1]["new"] == [interval("paying", "9:00", "11:00"), interval("lead", "11:00", "13:00")]
+
+
+async def test_who_was_there_earlier_began_so_by_that_event(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, event("e1", "9:00", person("user_id:u")))
+    assert await tell(resolver, topics, event("late", "8:00", person("user_id:u"))) == [
+        ("state.corrected", {"state": "customer_stage", "old": [interval("lead", "9:00", None)], "new": [interval("lead", "8:00", None)]})
+    ]
+    assert event_of(topics.lines[-1]) == ("test", "late", at("8:00"))
 
 
 async def test_events_say_states_and_states_are_derived(resolver: Resolver) -> None:

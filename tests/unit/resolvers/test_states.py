@@ -7,10 +7,10 @@ from typing import Any
 import jmespath
 import pytest
 
-from resolvers.carried import Component
-from resolvers.entity import MOST_STATE_BYTES, Point, states_told
+from resolvers.carried import Component, Counterpart, carried
+from resolvers.entity import MOST_STATE_BYTES, Fact, Point, states_told
 from resolvers.state_changes import MOST_INTERVALS, state_changes
-from resolvers.states import Derivation, StateRule, histories
+from resolvers.states import Derivation, StateRule, derived, histories
 
 HOUR = 3_600_000
 
@@ -46,6 +46,25 @@ def test_a_long_correction_stands_in_several_records_that_fit() -> None:
     assert [value for _, value in replayed({"1999": "gone"}, anew)] == [one.value for one in new]
 
 
+def test_an_interval_whose_end_moved_is_told_as_corrected() -> None:
+    old, new = (Point(0, "a"), Point(3 * HOUR, "b")), (Point(0, "a"), Point(2 * HOUR, "c"), Point(3 * HOUR, "b"))
+    found = [
+        [
+            [(one["value"], one["since"][11:13], one["until"] and one["until"][11:13]) for one in change.data[side]]
+            for side in ("old", "new")
+        ]
+        for each in ((old, new), (new, old))
+        for change in state_changes({"x": each[0]}, {"x": each[1]})
+    ]
+    short, long = [("a", "00", "02"), ("c", "02", "03")], [("a", "00", "03")]
+    assert found == [[long, short], [short, long]]
+
+
+def test_what_goes_on_ends_an_interval_and_corrects_none() -> None:
+    old = history("a", "b")
+    assert [change.kind for change in state_changes({"x": old}, {"x": history("a", "b", "c")})] == ["state.changed"]
+
+
 def test_a_document_has_room_for_the_first_states_by_name() -> None:
     states = {f"s{number:04}": Point(0, "v" * 1_000) for number in range(400)}
     told = states_told(states)
@@ -61,3 +80,51 @@ def test_an_expression_that_can_not_be_answered_gives_no_value(expression: str) 
     condition = Derivation((Component("of", "some_state", jmespath.compile(expression.replace("of", "value"))),), jmespath.compile("of"))
     rules["of_it"] = StateRule("of_it", derivation=condition)
     assert [one.value for one in histories(rules, [], 0, HOUR)["of_it"]] == ["false"]
+
+
+def derived_of(expression: str, *, first_seen: int = 0, **found: tuple[Point, ...]) -> list[tuple[int, str | None, str]]:
+    """Derive a state of others, and name its events."""
+    derivation = Derivation(tuple(Component(name, name) for name in sorted(found)), jmespath.compile(expression))
+    return [(one.since, one.value, one.event_id) for one in derived(StateRule("it"), derivation, found, first_seen)]
+
+
+ON, ALSO = (Point(5, "on", "s", "e1"),), (Point(5, "on", "s", "e9"),)
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [
+        ("a", "e1"),  # whatever else happened then
+        ("b && 'yes'", "e9"),
+        ("(a || b) && 'yes'", "e9"),  # either would do: the larger
+        ("a && b && 'yes'", "e9"),  # both are needed
+        ("a && (b || 'yes')", "e9"),  # a alone would have made another value of it
+        ("b == null && 'no' || a && 'yes'", "e9"),
+    ],
+)
+def test_a_derived_value_names_the_event_that_decided(expression: str, named: str) -> None:
+    assert derived_of(expression, a=ON, b=ALSO)[-1][2] == named
+
+
+def test_what_an_entity_begins_with_is_of_no_event_unless_one_decided() -> None:
+    assert derived_of("a && 'yes' || 'no'", first_seen=5, a=ON, b=ALSO) == [(5, "yes", "e1")]
+    assert derived_of("a == 'x' && 'yes' || 'no'", first_seen=5, a=ON, b=ALSO) == [(5, "no", "")]
+    assert derived_of("c && 'yes'", first_seen=5, a=ON, c=()) == []
+
+
+@pytest.mark.parametrize(("every", "named"), [(False, ["", "e1", "e7"]), (True, ["", "e3", "e5"])])
+def test_what_is_carried_names_the_event_that_decided(every: bool, named: list[str]) -> None:
+    others = [
+        Counterpart({"use": (Point(5, "on", "s", "e1"), Point(7, "off", "s", "e5"))}),
+        Counterpart(
+            {"use": (Point(5, "off", "s", "e8"), Point(6, "on", "s", "e3"), Point(7, "on", "s", "e6"), Point(8, "off", "s", "e7"))}
+        ),
+    ]
+    component = Component("some", "use", jmespath.compile("value == 'on'"), "members", every)
+    assert [(one.value, one.event_id) for one in carried(component, others, 0)] == list(zip(("false", "true", "false"), named, strict=True))
+
+
+def test_who_leaves_decides_only_if_that_changed_it() -> None:
+    one, other = Counterpart({"use": ON}, Fact(9, "s", "e4")), Counterpart({"use": ()}, Fact(9, "s", "e8"))
+    component = Component("some", "use", jmespath.compile("value == 'on'"), "members")
+    assert [(one.since, one.value, one.event_id) for one in carried(component, [one, other], 0)][-1] == (9, "false", "e4")

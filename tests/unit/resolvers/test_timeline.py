@@ -44,11 +44,33 @@ def test_nothing_changed_tells_nothing() -> None:
     assert list(changes(view(EMAIL), view(EMAIL))) == []
 
 
-def test_what_is_gone_is_told() -> None:
+def test_what_is_gone_is_told_and_no_event_brought_it() -> None:
     assert told(*changes(view(EMAIL, DEVICE, plan=Fact(2_000, "web", "e2", b"1")), view(EMAIL))) == [
-        ("identifier.removed", "e1", {"type": "device", "value": "d"}),
-        ("trait.changed", "e2", {"trait": "plan", "old": 1, "new": None}),
+        ("identifier.removed", "", {"type": "device", "value": "d"}),
+        ("trait.changed", "", {"trait": "plan", "old": 1, "new": None}),
     ]
+
+
+def test_a_trait_that_goes_back_was_brought_by_no_event() -> None:
+    old, new = (view(EMAIL, plan=Fact(at, "web", f"e{at}", str(at).encode())) for at in (2_000, 1_000))
+    assert told(*changes(old, new)) == [("trait.changed", "", {"trait": "plan", "old": 2_000, "new": 1_000})]
+    assert told(*changes(new, old)) == [("trait.changed", "e2000", {"trait": "plan", "old": 1_000, "new": 2_000})]
+
+
+def test_of_a_trait_that_keeps_all_values_the_latest_that_came_is_named() -> None:
+    one, other = ({f"tags\0{value}": Fact(at, "web", f"e{at}", f'"{value}"'.encode())} for value, at in (("a", 1_000), ("b", 2_000)))
+    both = one | other
+    assert [told(*changes(view(EMAIL, **old), view(EMAIL, **new)))[0][1] for old, new in ((one, both), (other, both), (both, one))] == [
+        "e2000",
+        "e1000",
+        "",
+    ]
+
+
+def test_a_role_that_goes_back_was_brought_by_no_event() -> None:
+    old, new = membership(b"owner", event=E2), membership(b"editor")
+    assert told(*membership_changes(old, new)) == [("membership.changed", "", {"group_id": "grp_b", "role": "editor", "old_role": "owner"})]
+    assert told(*membership_changes(old, None)) == [("membership.ended", "", {"group_id": "grp_b", "role": "owner", "moved": True})]
 
 
 def test_a_merge_names_the_absorbed_id_and_the_link() -> None:
@@ -90,7 +112,7 @@ def test_a_membership_seen_again_tells_nothing() -> None:
 
 def test_a_membership_that_went_to_another_key_has_ended_here() -> None:
     assert told(*membership_changes(membership(), None)) == [
-        ("membership.ended", "e1", {"group_id": "grp_b", "role": "owner", "moved": True})
+        ("membership.ended", "", {"group_id": "grp_b", "role": "owner", "moved": True})
     ]
     assert list(membership_changes(membership(ended=True), None)) == []
 
