@@ -203,7 +203,7 @@ end
 -- so what stays is a function of the set. Costs O(values) for the first of a trait in a call, and O(log values) for each further one.
 local take_trait
 do
-  local MOST_KEPT, MOST_KEPT_BYTES = 500, 128 * 1024
+  local ROOM = { values = 500, bytes = 131072 }
   local sets = {} -- traits -> name of one that keeps all, with the NUL -> {count, bytes, heap of their keys with the last at its top, once it was needed}
 
   local function before(a, b, at) -- keys of one trait, whose values begin there
@@ -281,7 +281,7 @@ do
   -- Take those out that come after a new one and have no room beside it; false where it is itself the last.
   local function make_room(all, base, name, size)
     local set, at = set_of(all, base), #base + 1
-    while set.count >= MOST_KEPT or set.bytes + size > MOST_KEPT_BYTES do
+    while set.count >= ROOM.values or set.bytes + size > ROOM.bytes do
       local last = last_of(set, all, base)
       if not last or before(last, name, at) then return false end
       take_out(set, all, last, at)

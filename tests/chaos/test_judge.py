@@ -153,6 +153,17 @@ def a_trait_changed_from_what_it_was_not(case: Case) -> None:
     case.tell(key, "trait.changed", **{**data, "old": "something else"})
 
 
+def a_value_that_is_told_to_have_come_twice(case: Case) -> None:
+    key, _ = case.told("trait.changed")
+    for _ in range(2):
+        case.tell(key, "trait.changed", trait="tags", added=["new"], removed=[])
+
+
+def a_value_that_is_told_to_have_gone_and_was_not_there(case: Case) -> None:
+    key, _ = case.told("trait.changed")
+    case.tell(key, "trait.changed", trait="tags", added=["new"], removed=["never told"])
+
+
 def a_trait_changed_to_what_it_is(case: Case) -> None:
     key, data = case.told("trait.changed")
     case.tell(key, "trait.changed", **{**data, "old": data["new"]})
@@ -243,6 +254,8 @@ CASES: dict[Callable[[Case], None], set[str]] = {
     told_to_be_removed_and_was_not_there: {"timeline.removed_again"},
     a_trait_changed_from_what_it_was_not: {"timeline.trait_old"},
     a_trait_changed_to_what_it_is: {"timeline.trait_again"},
+    a_value_that_is_told_to_have_come_twice: {"timeline.trait_again"},
+    a_value_that_is_told_to_have_gone_and_was_not_there: {"timeline.trait_old"},
     a_membership_started_twice: {"timeline.started_again"},
     a_membership_ended_that_was_none: {"timeline.membership_off"},
     a_role_changed_to_what_it_is: {"timeline.role_again"},

@@ -31,7 +31,7 @@ SETTINGS = {
         }
     },
 }
-EVENTS, VALUES = 40, 400
+EVENTS, VALUES = 36, 400
 
 
 def records() -> Iterator[dict[str, Any]]:
@@ -40,7 +40,7 @@ def records() -> Iterator[dict[str, Any]]:
         tags = [f"{EVENTS - number:03}-{place:03}".ljust(600, "-") for place in range(VALUES)]
         yield {"id": f"e{number}", "at": f"2024-05-01T09:{number:02}:00Z", "user": "u", "tags": tags}
     for number, letter in enumerate("xy"):
-        yield {"id": f"n{number}", "at": f"2024-05-01T10:0{number}:00Z", "user": "u", "note": letter * (MESSAGE_BYTES * 5 // 8)}
+        yield {"id": f"n{number}", "at": f"2024-05-01T10:0{number}:00Z", "user": "u", "note": letter * (MESSAGE_BYTES * 9 // 16)}
     yield {"id": "last", "at": "2024-05-01T11:00:00Z", "user": "u", "tags": ["short"]}
 
 

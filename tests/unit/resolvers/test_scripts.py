@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from resolvers.scripts import _PRELUDES, COMMANDS, Bounds, Reply, source_of
+from resolvers.trait_rules import MOST_KEPT, MOST_KEPT_BYTES
 
 LUA = {
     path.name.removesuffix(".lua"): path.read_text(encoding="utf-8")
@@ -80,3 +81,7 @@ def test_the_least_rights_that_are_told_have_every_command_that_scripts_call() -
     allowed = {word.removeprefix("+") for word in user.split() if word.startswith("+")}
     called = {name.lower() for source in LUA.values() for name in re.findall(r"(?:redis\.call|later)\('([A-Z]+)'", source)}
     assert called <= allowed
+
+
+def test_a_trait_with_all_values_has_the_same_room_everywhere() -> None:
+    assert f"ROOM = {{ values = {MOST_KEPT}, bytes = {MOST_KEPT_BYTES} }}" in LUA["graph"]
