@@ -19,7 +19,6 @@ from tests.histories import Documents, written
 class Told:
     """What the timeline has told of one entity: memberships stay when it is told anew, as each is told by itself."""
 
-    lived: bool = False
     identifiers: list[tuple[str, str]] = field(default_factory=list)
     traits: dict[str, Any] = field(default_factory=dict)
     memberships: dict[str, str | None] = field(default_factory=dict)
@@ -37,7 +36,6 @@ class Told:
         match kind:
             case "entity.created" | "entity.erased":
                 self.identifiers, self.traits, self.merged_into, self.states = [], {}, None, {}
-                self.lived |= kind == "entity.created"
             case "entity.split" | "merge.refused":
                 assert data.keys() & {"parts", "guard"}
             case "entity.merged":
@@ -73,7 +71,6 @@ class Told:
         if kind == "membership.ended":
             del self.memberships[data["group_id"]]
         else:
-            assert self.lived, "it belongs to a group before it lives"
             assert kind == ("membership.changed" if data["group_id"] in self.memberships else "membership.started")
             self.memberships[data["group_id"]] = data["role"]
 

@@ -96,7 +96,7 @@ def test_a_lifecycle_across_sources_is_corrected_by_a_late_event(shown: dict[str
     assert [value for value, _ in jonas["states"]["support_contact"]] == ["talking", "silent"]
     assert [since[:10] for _, since in jonas["states"]["billing_subscription"]] == ["2025-03-18", "2025-03-22", "2025-03-28"]
     corrected = {one["state"]: (one["event_id"], [new[0] for new in one["new"]]) for one in jonas["corrections"]}
-    assert corrected["billing_subscription"] == ("evt_015", ["trial", "active"])
+    assert corrected["billing_subscription"] == ("evt_015", ["active"])
     assert corrected["customer_lifecycle"] == ("evt_015", ["trial", "active"])
     northmill = named(shown, "Northmill Bakery")
     assert northmill["states"]["account_contact"][0][0] == "talking"

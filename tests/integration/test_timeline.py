@@ -42,8 +42,11 @@ async def test_a_life_and_what_was_true_at_a_time(stack: Addresses, tmp_path: Pa
         (corrected,) = await nexus(pipeline, "timeline", former, "--kind", "state.corrected")
         assert corrected["data"] == {
             "state": "plan",
-            "old": [],
-            "new": [{"value": "trial", "since": "2024-05-03T09:00:00.000Z", "until": "2024-05-04T09:00:00.000Z"}],
+            "old": [{"value": "free", "since": "2024-05-02T09:00:00.000Z", "until": "2024-05-04T09:00:00.000Z"}],
+            "new": [
+                {"value": "free", "since": "2024-05-02T09:00:00.000Z", "until": "2024-05-03T09:00:00.000Z"},
+                {"value": "trial", "since": "2024-05-03T09:00:00.000Z", "until": "2024-05-04T09:00:00.000Z"},
+            ],
         }
         days = "--from", "2024-05-03T00:00:00Z", "--to", "2024-05-04T00:00:00Z"
         assert [line["event_id"] for line in await nexus(pipeline, "timeline", former, "--kind", "state", *days)] == ["7"]
