@@ -332,7 +332,7 @@ def _show(document: Mapping[str, Any]) -> None:
 
 
 def _show_states(console: Console, document: Mapping[str, Any]) -> None:
-    """Print the states and, where they are known, the memberships."""
+    """Print the states and, where they are known, the memberships and members, and from when on."""
     from rich.markup import escape  # noqa: PLC0415
 
     from streams.cli.layout import grid  # noqa: PLC0415
@@ -340,4 +340,11 @@ def _show_states(console: Console, document: Mapping[str, Any]) -> None:
     if held := document.get("states"):
         console.print(grid((f"[dim]{state}[/]", escape(one["value"]), f"[dim]since {one['since'][:16]}[/]") for state, one in held.items()))
     if belongs := document.get("memberships"):
-        console.print(grid((f"[dim]{escape(one['role'] or 'member')} of[/]", one["group_id"]) for one in belongs))
+        console.print(grid((f"[dim]{escape(plain(one['role'] or 'member'))} of[/]", one["group_id"]) for one in belongs))
+    if members := document.get("members"):
+        count = document["member_count"]
+        first = f", the first {len(members):,} of them" if count > len(members) else ""
+        console.print(f"  {count:,} member{'' if count == 1 else 's'}{first}:")
+        console.print(grid(((one["person_id"], f"[dim]{escape(plain(one['role'] or ''))}[/]") for one in members), 4))
+    if begins := document.get("log_begins"):
+        console.print(f"  the event log is whole from {begins[:16]} on: earlier traits and memberships are not known", soft_wrap=True)
