@@ -50,7 +50,9 @@ class Past:
         self._rules = rules
         self._entity_id = entity_id
         self._own = frozenset(own)
-        self._types = {one.entity_type for one in own}
+        self._values: dict[tuple[str, str], set[str]] = {}
+        for one in own:
+            self._values.setdefault((one.entity_type, one.type), set()).add(one.value)
         self._at_ms = at_ms
         self._cutoffs = cutoffs
         self._links: dict[Names, Link] = {}
@@ -85,12 +87,13 @@ class Past:
         return found
 
     def _names_own(self, event: EventLike) -> bool:
-        """Say whether an event names the entity: quicker than to read what it says."""
+        """Say whether an event names the entity: far quicker than to read what it says."""
         for participant in event.participants:
-            if participant.entity in self._types:
-                for one in participant.identifiers:
-                    usable = self._rules.usable(participant.entity, one.type, one.value)
-                    if usable is not None and usable.identifier in self._own:
+            for one in participant.identifiers:
+                values = self._values.get((participant.entity, one.type))
+                if values and one.value.strip():
+                    rule = self._rules.entities[participant.entity].identifiers.get(one.type)
+                    if rule is not None and rule.normalise(one.value) in values:
                         return True
         return False
 

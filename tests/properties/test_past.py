@@ -70,7 +70,7 @@ def test_a_merged_id_was_what_the_events_up_to_then_make_of_it(
 ) -> None:
     async def run() -> None:
         rules, at_ms = rules_of((limit, 100, 1_000)), START_MS + step * STEP_MS
-        commands = [*said, *erased]
+        commands: list[Said | Erased] = [*said, *erased]
         now = await knowing(rules, history, commands, at_ms)
         then = (await knowing(rules, [one for one in history if read_instant(one.occurred_at) <= at_ms], commands, at_ms)).world()
         today = now.world()
