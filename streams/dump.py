@@ -61,18 +61,15 @@ async def lost_until(settings: Settings, places: Sequence[TopicPartition], since
 
     None where none were; the present where a partition has no record left. Times are in epoch ms.
     """
-    ends = await kafka.written_ends(settings, places, "dump")
     consumer = await kafka.started(kafka.consumer(settings, what="dump"), settings.kafka, "dump")
     try:
         consumer.assign(places)
-        begins = {place: start for place, start in (await consumer.beginning_offsets(places)).items() if start > 0}
-        first = await consumer.offsets_for_times(dict.fromkeys(begins, max(0, since_ms))) if begins else {}
+        cut = [place for place, start in (await consumer.beginning_offsets(places)).items() if start > 0]
+        first = await consumer.offsets_for_times(dict.fromkeys(cut, 0)) if cut else {}
     finally:
         await consumer.stop()
-    lost = [int(found.timestamp) for place, found in first.items() if found is not None and found.offset == begins[place]]
-    if any(begins[place] >= ends[place] for place in begins):
-        lost.append(int(time.time() * 1_000))
-    return max(lost, default=None)
+    begins = [int(time.time() * 1_000) if found is None else int(found.timestamp) for found in first.values()]
+    return max((one for one in begins if one >= since_ms), default=None)
 
 
 async def dump(settings: Settings, out: Path) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, cast
 
 import orjson
 
@@ -11,6 +11,7 @@ from resolvers.entity import Fact, traits_told
 from resolvers.erasure import Cutoffs, Erasure, cutoffs_with
 from resolvers.evidence import evidence_of
 from resolvers.folds import Link, membership_of, of_centre
+from resolvers.identifier import Identifier
 from resolvers.instant import read_instant
 from resolvers.kept import Kept, event_of
 from resolvers.memory import MemoryResolver
@@ -18,6 +19,7 @@ from resolvers.port import Resolver
 from resolvers.rules import Rules
 from streams.events import Event
 from streams.past import Asked, as_of
+from tests.histories import Documents, documents
 
 
 class ListLog:
@@ -37,6 +39,34 @@ class ListLog:
         for event in self._events:
             if read_instant(event.occurred_at) >= since_ms:
                 yield event
+
+
+class Still:
+    """A resolver to which nothing more comes: it is asked each thing once."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._known: dict[tuple[object, ...], Any] = {}
+        self._documents: Documents | None = None
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def asked(*words: Any, **more: Any) -> Any:
+            question = (name, *words, *more.items())
+            if question not in self._known:
+                self._known[question] = await getattr(self._resolver, name)(*words, **more)
+            return self._known[question]
+
+        return asked
+
+    async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
+        if self._documents is None:
+            self._documents = await documents(self._resolver)
+        return self._documents.get(("identifiers", str(identifier)))
+
+
+def still(resolver: Resolver) -> Resolver:
+    """Give what answers as a resolver to which nothing more comes."""
+    return cast("Resolver", Still(resolver))
 
 
 async def look_back(

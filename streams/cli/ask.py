@@ -93,9 +93,8 @@ def entity(
     As of an event time it is shown with what was true then by all events that are known today, in whatever order they came, and under the
     commands that stand today: identifiers, traits, states, memberships, and the members of a group. Of an entity that lives that is
     all that is its own today and was seen by then. An id that was merged is shown with what was its own then; after its end, with what
-    it became.
-    That reads all of the event log from when the entity was first seen, in seconds for each hundred thousand events. Where the log was cut
-    since, it says from when on it is whole: earlier traits and memberships from before are not known then.
+    it became. That reads all of the event log from when the entity was first seen, in seconds for each hundred thousand events. Where
+    the log was cut since, it says from when on it is whole: traits and memberships from before may be missing.
     """
     from streams.settings import load_settings  # noqa: PLC0415 - keeps `nexus --help` quick
 

@@ -28,7 +28,7 @@ from streams.events import Event
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings, TraitSettings
 from tests.batch_states import Histories, Other, batch_histories
 from tests.histories import KEY, Documents, batch, documents, read_again, written
-from tests.looking_back import Recomputed, look_back
+from tests.looking_back import Recomputed, look_back, still
 from tests.properties.depth import depth
 from tests.properties.strategies import START_MS, STEP_MS, events
 from tests.telling import Topics, check_told, drain, publish
@@ -272,12 +272,12 @@ async def looked_back(resolver: Resolver, rules: Rules, topics: Topics, arrival:
     """Ask what some entities were at some times; where the specification answers, check it with all of the evidence until then."""
     log = [one for chunk in arrival.batches for one in chunk if isinstance(one, Event)]
     erased = [one.under(rules) for chunk in arrival.batches for one in chunk if isinstance(one, Erased)]
-    found: dict[str, Any] = {}
+    found, asking = dict[str, Any](), still(resolver)
     for at in (START_MS + 2 * STEP_MS, START_MS + 5 * STEP_MS, NOW):
         plain = Recomputed(resolver, rules, at, log, erased) if isinstance(resolver, MemoryResolver) else None
         for key in sorted(key for topic, key in topics.living() if topic == "entities")[:2]:
             try:
-                one = found[f"{key} at {at}"] = await look_back(resolver, rules, key, at, log, erased)
+                one = found[f"{key} at {at}"] = await look_back(asking, rules, key, at, log, erased)
             except NexusError as error:
                 found[f"{key} at {at}"] = str(error)
                 assert plain is None or not plain.traits[key]
