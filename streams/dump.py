@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
 
 import orjson
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
+from resolvers.instant import HOUR_MS
 from streams import kafka
 from streams.dead_letters import is_receipt, readable
 from streams.settings import Settings
@@ -19,6 +21,9 @@ COMPACTED = ("entities", "identifiers", "memberships", "participants")
 
 APPENDED = ("events", "timeline", "dead-letters")
 """Topics of which every record counts, but for the receipts between the dead letters."""
+
+_CLOCKS_MS = 2 * HOUR_MS
+"""How far clocks may be apart. Kafka takes no record more than an hour ahead of its own, which an event lies `ahead_seconds` ahead of."""
 
 
 async def whole_topic(
@@ -44,6 +49,27 @@ async def whole_topic(
                         yield record
     finally:
         await consumer.stop()
+
+
+def written_since(settings: Settings, happened_ms: int) -> int:
+    """Say when what happened then or later was written at the earliest; both in epoch ms."""
+    return happened_ms - settings.times.ahead_seconds * 1_000 - _CLOCKS_MS
+
+
+async def lost_until(settings: Settings, places: Sequence[TopicPartition], since_ms: int) -> int | None:
+    """Say when the first record was written of those partitions of which records were removed that were written at `since_ms` or later.
+
+    None where none were; the present where a partition has no record left. Times are in epoch ms.
+    """
+    consumer = await kafka.started(kafka.consumer(settings, what="dump"), settings.kafka, "dump")
+    try:
+        consumer.assign(places)
+        cut = [place for place, start in (await consumer.beginning_offsets(places)).items() if start > 0]
+        first = await consumer.offsets_for_times(dict.fromkeys(cut, 0)) if cut else {}
+    finally:
+        await consumer.stop()
+    begins = [int(time.time() * 1_000) if found is None else int(found.timestamp) for found in first.values()]
+    return max((one for one in begins if one >= since_ms), default=None)
 
 
 async def dump(settings: Settings, out: Path) -> dict[str, int]:

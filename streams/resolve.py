@@ -169,6 +169,12 @@ class ResolveStage:
 
 def read_event(rules: Rules, value: bytes | None) -> tuple[Event, Evidence]:
     """Decode an event and read its evidence. Raises Rejected with the reason."""
+    event = checked_event(value)
+    return event, evidence_of(rules, event)
+
+
+def checked_event(value: bytes | None) -> Event:
+    """Decode an event whose memberships name its participants. Raises Rejected with the reason."""
     if value is None:
         raise Rejected("the record has no value; an event is a JSON object", Why.MALFORMED)
     try:
@@ -178,4 +184,4 @@ def read_event(rules: Rules, value: bytes | None) -> tuple[Event, Evidence]:
     for one in event.memberships:
         if not (0 <= one.member < len(event.participants) and 0 <= one.group < len(event.participants)):
             raise Rejected(f"a membership names participants {one.member} and {one.group}, but the event has {len(event.participants)}")
-    return event, evidence_of(rules, event)
+    return event

@@ -88,10 +88,13 @@ def entity(
 ) -> None:
     """Show an entity; for an id that ended, what became of it, and the living entity that it leads to.
 
-    A graph of more than about 1,000 identifiers or links is cut, the nearest to the founder are kept, and it says so. As of an event time
-    it is shown with its identifiers, traits, states and memberships of then, corrections applied: by Redis what its evidence tells, by the
-    timeline of this very id the memberships, earlier traits, and all of an id that ended. That costs the observations of the entity, in
-    bounded calls, and one reading of the timeline partition in which it lies, from when the entity was first seen.
+    A graph of more than about 1,000 identifiers or links is cut, the nearest to the founder are kept, and it says so.
+
+    As of an event time it is shown with what was true then by all events that are known today, in whatever order they came, and under the
+    commands that stand today: identifiers, traits, states, memberships, and the members of a group. Of an entity that lives that is
+    all that is its own today and was seen by then. An id that was merged is shown with what was its own then; after its end, with what
+    it became. That reads all of the event log from when the entity was first seen, in seconds for each hundred thousand events. Where
+    the log was cut since, it says from when on it is whole: traits and memberships from before may be missing.
     """
     from streams.settings import load_settings  # noqa: PLC0415 - keeps `nexus --help` quick
 
@@ -100,6 +103,8 @@ def entity(
         found = asyncio.run(_told_then(settings, entity_id, as_of))
         if as_json:
             print_json(found)
+        elif "merged_into" in found:
+            print(f"{entity_id} was merged into {found['merged_into']} by then")
         else:
             _show(found)
         return
@@ -117,15 +122,15 @@ def entity(
     _show(document)
 
 
-async def _told_then(settings: Settings, entity_id: str, as_of: str) -> dict[str, Any]:
+async def _told_then(settings: Settings, entity_id: str, time: str) -> dict[str, Any]:
     from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
-    from streams import life  # noqa: PLC0415
-    from streams.graph import open_graph  # noqa: PLC0415
+    from streams.graph import open_graph, rules_of  # noqa: PLC0415
+    from streams.past import Asked, KafkaLog, as_of  # noqa: PLC0415
 
-    at_ms = _instant(as_of)
+    at_ms = _instant(time)
     async with open_graph(settings, check=False) as graph:
         try:
-            return await life.as_of(settings, graph, entity_id, at_ms)
+            return await as_of(Asked(rules_of(settings), graph, KafkaLog(settings), entity_id, at_ms))
         except StoreMismatch as error:
             raise NexusError(no_space(settings)) from error
 
@@ -326,7 +331,7 @@ def _show(document: Mapping[str, Any]) -> None:
 
 
 def _show_states(console: Console, document: Mapping[str, Any]) -> None:
-    """Print the states and, where they are known, the memberships."""
+    """Print the states and, where they are known, the memberships and members, and from when on."""
     from rich.markup import escape  # noqa: PLC0415
 
     from streams.cli.layout import grid  # noqa: PLC0415
@@ -334,4 +339,11 @@ def _show_states(console: Console, document: Mapping[str, Any]) -> None:
     if held := document.get("states"):
         console.print(grid((f"[dim]{state}[/]", escape(one["value"]), f"[dim]since {one['since'][:16]}[/]") for state, one in held.items()))
     if belongs := document.get("memberships"):
-        console.print(grid((f"[dim]{escape(one['role'] or 'member')} of[/]", one["group_id"]) for one in belongs))
+        console.print(grid((f"[dim]{escape(plain(one['role'] or 'member'))} of[/]", one["group_id"]) for one in belongs))
+    if members := document.get("members"):
+        count = document["member_count"]
+        first = f", the first {len(members):,} of them" if count > len(members) else ""
+        console.print(f"  {count:,} member{'' if count == 1 else 's'}{first}:")
+        console.print(grid(((one["person_id"], f"[dim]{escape(plain(one['role'] or ''))}[/]") for one in members), 4))
+    if begins := document.get("log_begins"):
+        console.print(f"  the event log is whole from {begins[:16]} on: earlier traits and memberships are not known", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Layouts that several commands print in: rows whose last column takes more lines where the console is narrow."""
+"""Layouts that several commands print in: rows whose last columns take more lines where the console is narrow."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def grid(rows: Iterable[tuple[str, ...]], indent: int = 2) -> Padding:
-    """Lay out rows of markup, indented by so many columns."""
+def grid(rows: Iterable[tuple[str, ...]], indent: int = 2, folded: int = 1) -> Padding:
+    """Lay out rows of markup, indented by so many columns; so many of the last ones may take more lines."""
     listed = list(rows)
     table = Table.grid(padding=(0, 2, 0, 0))
     width = max(map(len, listed), default=0)
     for index in range(width):
-        table.add_column(overflow="fold", no_wrap=index < width - 1)
+        table.add_column(overflow="fold", no_wrap=index < width - folded)
     for row in listed:
         table.add_row(*row)
     return Padding(table, (0, 0, 0, indent), expand=False)

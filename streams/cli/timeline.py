@@ -6,7 +6,7 @@ Invariant: nothing is written. Neighbours: `ask` shows what is true now, or was 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,14 +39,15 @@ def timeline(
     """Show what happened to an entity, in the order in which it was told. Exits 1 when the timeline tells nothing of it.
 
     One reading of the timeline partition in which the id lies; with --absorbed of the partitions of all these ids. It begins a day before
-    --from, or before the entity was first seen, which Redis knows of one that lives; the day is times.ahead_seconds.
+    --from, or before the entity was first seen, which Redis knows of one that lives; the day is times.ahead_seconds. What ids in several
+    partitions were told stands in the order of the times of recording.
     """
     from resolvers.errors import NexusError  # noqa: PLC0415 - keeps `nexus --help` quick
     from streams.life import Wanted  # noqa: PLC0415
     from streams.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
-    wanted = Wanted(frozenset(kind or ()), _instant("--from", start), _instant("--to", end))
+    wanted = Wanted(_kinds(kind or ()), _instant("--from", start), _instant("--to", end))
     told = asyncio.run(_told(settings, entity_id, wanted.start, others=others))
     if not told:
         raise NexusError(f"{settings.topic('timeline')} tells nothing of {entity_id}" + (f" from {start} on" if start else ""))
@@ -65,6 +66,19 @@ async def _told(settings: Settings, entity_id: str, start: int | None, *, others
         return await with_absorbed(settings, entity_id, start)
     known = [one for one in (start, await first_known(settings, entity_id)) if one is not None]
     return await lines_of(settings, [entity_id], max(known, default=None))
+
+
+def _kinds(named: Iterable[str]) -> frozenset[str]:
+    """Check that there are such kinds of records. Raises NexusError."""
+    from resolvers.errors import NexusError  # noqa: PLC0415
+    from streams.life import KINDS  # noqa: PLC0415
+    from streams.settings.problem import suggestion  # noqa: PLC0415
+
+    first_words = dict.fromkeys(kind.partition(".")[0] for kind in KINDS)
+    for one in (kinds := frozenset(named)):
+        if one not in KINDS and one not in first_words:
+            raise NexusError(f"the timeline has no kind {one!r}{suggestion(one, (*first_words, *KINDS))}; there are {', '.join(KINDS)}")
+    return kinds
 
 
 def _instant(option: str, text: str | None) -> int | None:
@@ -88,9 +102,10 @@ def _show(lines: list[Line], *, of_several: bool) -> None:
         rows = []
         for line in lines:
             source = f"{line['source']} {line['event_id']}" if line["source"] else ""
-            head = (f"[dim]{line['occurred_at'][:19].replace('T', ' ')}[/]", *((line["entity_id"],) if of_several else ()))
-            rows.append((*head, line["kind"], escape(plain(told_in_words(line["kind"], line["data"]))), f"[dim]{escape(plain(source))}[/]"))
-        console.print(grid(rows))
+            when = f"[dim]{line['occurred_at'][:19].replace('T', ' ')}[/]"
+            told = (f"{line['entity_id']} " if of_several else "") + told_in_words(line["kind"], line["data"])
+            rows.append((when, line["kind"], escape(plain(told)), f"[dim]{escape(plain(source))}[/]"))
+        console.print(grid(rows, folded=2))
 
 
 _MOST_VALUES = 5

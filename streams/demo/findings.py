@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resolvers.instant import LATEST_MS
 from streams.events import Event, Identifier
-from streams.life import then
+from streams.life import states_told
 
 Pair = tuple[str, str]
 """Identifier type and normalised value."""
@@ -163,11 +162,9 @@ def read_findings(outputs: Outputs, normalise: Normalise, strength: Callable[[st
 
 def _states(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, str], ...]]:
     """Replay what the timeline tells of an entity's states, in the order in which it was told."""
-    of_states = [dict(line) for line in lines if line["kind"].startswith("state.") or line["kind"] in {"entity.created", "entity.erased"}]
-    told = then(of_states, LATEST_MS)
     return {
         name: tuple((value, since) for since, value in sorted(history.items()) if value is not None)
-        for name, history in sorted(told.states.items())
+        for name, history in sorted(states_told(lines).items())
         if history
     }
 

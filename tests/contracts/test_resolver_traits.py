@@ -11,17 +11,15 @@ import pytest
 from resolvers.correction import Kind
 from resolvers.errors import Rejected
 from resolvers.evidence import evidence_of
-from resolvers.instant import read_instant
 from resolvers.port import Resolver
 from resolvers.rules import Rules
 from resolvers.trait_rules import MOST_KEPT
 from streams.events import Event
-from streams.life import then
 from streams.settings import EntitySettings, IdentifierSettings, TraitSettings
 from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_corrections import say
 from tests.contracts.test_resolver_recovery import read_all
-from tests.histories import KEY, at, batch, documents, event, person
+from tests.histories import KEY, batch, documents, event, person
 from tests.telling import Topics, check_told, drain
 
 SHARDS = 2
@@ -173,10 +171,3 @@ async def test_after_a_recovery_only_the_values_that_were_not_told_are(resolver:
     await drain(resolver, topics, SHARDS)
     assert [one["data"] for one in topics.lines[told:]] == [{"trait": "every", "added": ["b"], "removed": []}]
     check_told(await documents(resolver), topics, 1_000)
-
-
-async def test_the_timeline_folds_to_the_values_of_a_time(resolver: Resolver) -> None:
-    topics, values = Topics(), [f"{number:04}" for number in range(MOST_KEPT + 1)]
-    await keep_telling(resolver, topics, [values[1:300], values[300:], ["0000"]])
-    for when, expected in (("9:00", values[1:300]), ("9:01", values[1:]), ("9:02", values[:-1])):
-        assert then(topics.lines, read_instant(at(when))).traits == {"every": expected}

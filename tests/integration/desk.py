@@ -32,9 +32,12 @@ RECORDS = [
 ALL = {"u1", "u2", "u3", "front@desk.example", "tablet"}
 
 
+SITES = {"group": {"identifiers": {"domain": {"normalise": "domain"}}}}
+
+
 @asynccontextmanager
-async def desk(stack: Addresses, directory: Path, *states: dict[str, Any]) -> AsyncIterator[Pipeline]:
-    """Give the pipeline, drained, with some states declared; gone afterwards."""
+async def desk(stack: Addresses, directory: Path, *states: dict[str, Any], sites: bool = False) -> AsyncIterator[Pipeline]:
+    """Give the pipeline, drained, with some states declared; gone afterwards. With `sites` records may name a site that somebody is of."""
     own = f"t{uuid4().hex[:8]}"
     identifiers = {"user_id": "user", "email": "email", "device": "device"}
     settings = settings_from(
@@ -44,7 +47,8 @@ async def desk(stack: Addresses, directory: Path, *states: dict[str, Any]) -> As
             "topics": {"prefix": f"{own}."},
             "kafka": {"bootstrap_servers": stack.bootstrap_servers},
             "redis": {"url": stack.redis_url, "buckets": 16},
-            "entities": {"person": {"identifiers": {"user_id": {}, "email": {"normalise": "email"}, "device": {}}}},
+            "entities": {"person": {"identifiers": {"user_id": {}, "email": {"normalise": "email"}, "device": {}}}}
+            | (SITES if sites else {}),
             "states": list(states),
             "sources": {
                 "crm": {
@@ -58,8 +62,10 @@ async def desk(stack: Addresses, directory: Path, *states: dict[str, Any]) -> As
                             "identifiers": identifiers,
                             "traits": {"name": "name"},
                             "states": {"plan": "plan"},
-                        }
+                        },
+                        *([{"entity": "group", "identifiers": {"domain": "site"}}] if sites else []),
                     ],
+                    "memberships": [{"member": 0, "group": 1, "role": "title"}] if sites else [],
                 }
             },
         }

@@ -58,8 +58,10 @@ async def test_a_life_and_what_was_true_at_a_time(stack: Addresses, tmp_path: Pa
         assert {one["value"] for one in before["identifiers"]} == {"u9", "tablet"}
         assert (before["states"], before["traits"]) == ({}, {})
 
-        ended = await nexus(pipeline, "entity", former, "--as-of", "2024-05-02T12:00:00Z")  # an id that ended: by the timeline alone
-        assert ended["states"] == {"plan": {"value": "free", "since": "2024-05-02T09:00:00.000Z"}}
+        ended = await nexus(pipeline, "entity", former, "--as-of", "2024-05-02T12:00:00Z")  # by what events had shown by then
+        assert (ended["status"], ended["merged_into"]) == ("merged", living)
+        was = await nexus(pipeline, "entity", former, "--as-of", "2024-05-01T09:07:00Z")
+        assert ({one["value"] for one in was["identifiers"]}, was["traits"]) == ({"u1", "u2", "front@desk.example"}, {"name": "Bob"})
 
         recent = datetime.now(UTC)
         await pipeline.write([json.dumps({"id": "9", "at": recent.isoformat(), "user": "u1", "plan": "gone"}).encode()])
@@ -71,6 +73,7 @@ async def test_a_life_and_what_was_true_at_a_time(stack: Addresses, tmp_path: Pa
             (("timeline", living[:-1] + ("a" if living[-1] != "a" else "b")), "tells nothing of"),
             (("timeline", "nobody"), "entity id"),
             (("timeline", living, "--from", "yesterday"), "--from 'yesterday' is not an RFC 3339 time"),
+            (("timeline", living, "--kind", "states"), "has no kind 'states'; did you mean 'state'"),
             (("entity", living, "--as-of", "2020-01-01T00:00:00Z"), "nothing tells of"),
         ):
             with pytest.raises(NexusError, match=said):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from resolvers.correction import Correction, CorrectionBatch, Kind
 from resolvers.erasure import Erasure
+from resolvers.errors import NexusError
 from resolvers.folds import of_centre
-from resolvers.instant import read_instant, write_instant
+from resolvers.instant import read_instant
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
@@ -23,10 +25,10 @@ from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
-from streams.life import Line, by_evidence, then
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings, TraitSettings
 from tests.batch_states import Histories, Other, batch_histories
 from tests.histories import KEY, Documents, batch, documents, read_again, written
+from tests.looking_back import Recomputed, look_back, still
 from tests.properties.depth import depth
 from tests.properties.strategies import START_MS, STEP_MS, events
 from tests.telling import Topics, check_told, drain, publish
@@ -263,38 +265,42 @@ async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Do
             await publish(resolver, topics, shard, limit=3)
     await read_again(resolver, {0: log}, rules)
     await drain(resolver, topics, SHARDS)  # what memberships carry is known of what was told
-    await check_as_of(resolver, topics)
     return await documents(resolver), topics, issued
 
 
-async def check_as_of(resolver: Resolver, topics: Topics) -> None:
-    """Check that of what was at some times the graph and the timeline say the same."""
-    lines: dict[str, list[Line]] = {}
-    for line in topics.lines:  # what no event brought happened when it was told
-        lines.setdefault(line["entity_id"], []).append(line | {"occurred_at": line["occurred_at"] or write_instant(NOW)})
-    for key in sorted(key for topic, key in topics.living() if topic == "entities")[:2]:
-        view = await resolver.view(key)
-        assert view is not None
-        for at in (*range(START_MS, NOW, 3 * STEP_MS), NOW):
-            told = then(lines[key], at)
-            known = by_evidence(told, view, at)
-            assert known.states == {name: history for name, history in told.states.items() if name in known.states}
-            assert not any(history for name, history in told.states.items() if name not in known.states)
-            assert known.traits == told.traits
-            if view.count == len(view.identifiers) and at == NOW:  # since when an identifier is known is told only once
-                assert known.identifiers.keys() == told.identifiers.keys()
+async def looked_back(resolver: Resolver, rules: Rules, topics: Topics, arrival: Arrival) -> dict[str, Any]:
+    """Ask what some entities were at some times; where the specification answers, check it with all of the evidence until then."""
+    log = [one for chunk in arrival.batches for one in chunk if isinstance(one, Event)]
+    erased = [one.under(rules) for chunk in arrival.batches for one in chunk if isinstance(one, Erased)]
+    found, asking = dict[str, Any](), still(resolver)
+    for at in (START_MS + 2 * STEP_MS, START_MS + 5 * STEP_MS, NOW):
+        plain = Recomputed(resolver, rules, at, log, erased) if isinstance(resolver, MemoryResolver) else None
+        for key in sorted(key for topic, key in topics.living() if topic == "entities")[:2]:
+            try:
+                one = found[f"{key} at {at}"] = await look_back(asking, rules, key, at, log, erased)
+            except NexusError as error:
+                found[f"{key} at {at}"] = str(error)
+                assert plain is None or not plain.traits[key]
+                continue
+            if plain is not None:
+                assert (one["memberships"], one["members"]) == (plain.groups(key), plain.members(key))
+                assert one["traits"] == plain.traits[key]
+    return found
 
 
-async def in_redis(url: str, rules: Rules, arrival: Arrival, bound: Bounds) -> tuple[Documents, Topics]:
+async def in_redis(
+    url: str, rules: Rules, arrival: Arrival, bound: Bounds, *, looking: bool = False
+) -> tuple[Documents, Topics, dict[str, Any]]:
     """Let an arrival come to a space of its own."""
     resolver = RedisResolver(url, rules, f"guards-{uuid4().hex}", SHARDS, 16, bound, lambda: NOW)
     await resolver.open()
     try:
         found, topics, issued = await arrive(resolver, rules, arrival)
+        looked = await looked_back(resolver, rules, topics, arrival) if looking else {}
         for entity_id in issued:
             assert topics.documents["entities", entity_id]["status"] in {"active", "merged", "split", "erased"}
             assert await resolver.entity(entity_id) is not None
-        return found, topics
+        return found, topics, looked
     finally:
         await resolver.drop()
         await resolver.close()
@@ -336,11 +342,13 @@ def test_memory_and_redis_keep_the_same_apart_in_any_order(
     rules, first, second = rules_of(ways[0]), ways[1], ways[2]
     resolver = MemoryResolver(rules, SHARDS, bound.listed, lambda: NOW)
     memory, told_memory, _ = runner.run(arrive(resolver, rules, first))
-    redis, told_redis = runner.run(in_redis(redis_url, rules, second, bound))
+    before = runner.run(looked_back(resolver, rules, told_memory, first))
+    redis, told_redis, after = runner.run(in_redis(redis_url, rules, second, bound, looking=True))
     assert written(memory) == written(redis)
     check_told(memory, told_memory, bound.listed)
     check_told(redis, told_redis, bound.listed)
     check_histories(resolver, rules, told_memory, told_redis)
+    assert before == after
 
 
 def without(history: list[Event | Said], blocked: tuple[str, str, str], rules: Rules) -> list[Event | Said]:
