@@ -372,11 +372,13 @@ do
   local log, partition = string.match(ARGV[1], '^([^/]*)/(.*)$')
   if log == 'events' then
     redis.call('HSET', BASE .. ':pos', 'upto/' .. partition, ARGV[8])
-    if #batch > 0 and redis.call('EXISTS', RECOVERY) == 0 then -- what is only read once more tells nothing of the time
-      local epoch = 62135596800000 -- ms since the year 1
-      local latest = tonumber(string.match(redis.call('HGET', BASE .. ':tide', partition) or '0:', '^%d+'))
+    if redis.call('EXISTS', RECOVERY) == 0 then -- what is only read once more tells nothing of the time
+      local had, came, since = string.match(redis.call('HGET', BASE .. ':tide', partition) or '0:0:0', '^(%d+):(%d+):(%d+)$')
+      local latest, now, epoch = tonumber(had), now_ms(), 62135596800000 -- ms from the year 1 on
       for _, event in ipairs(batch) do latest = math.max(latest, event[1] - epoch) end
-      redis.call('HSET', BASE .. ':tide', partition, string.format('%d:%d', latest, now_ms()))
+      local age = now - tonumber(came)
+      if age < 0 or age >= IDLE then since = string.format('%d', now) end
+      if latest > tonumber(had) then redis.call('HSET', BASE .. ':tide', partition, string.format('%d:%d:%s', latest, now, since)) end
     end
     local days = {}
     for _, evidence in ipairs(batch) do days[math.floor(evidence[1] / DAY)] = true end

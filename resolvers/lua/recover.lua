@@ -26,7 +26,10 @@ local function wait_for(ends)
   end
 end
 
-if began or noticed then redis.call('HDEL', META, 'caught') end
+if began or noticed then
+  redis.call('HDEL', META, 'caught')
+  redis.call('DEL', BASE .. ':tide') -- what comes is read once more
+end
 if began then
   if word == 'waiting' then redis.call('HINCRBY', META, 'recoveries', 1) end
   for each = 0, tonumber(redis.call('HGET', META, 'shards')) - 1 do redis.call('HSET', RECOVERY, each, word) end

@@ -61,7 +61,6 @@ do
 end
 
 local now = present(ARGV[6])
-if ARGV[6] == '' then redis.call('HSET', META, 'present', string.format('%d', now)) end
 
 local endings = {} -- node -> what was told of its id before and now, packed: the node that founds what it was merged into, or ''
 local rows, taken, retold, cuts, read, limit, budget = {}, {}, {}, {}, 0, tonumber(ARGV[2]), tonumber(ARGV[4])
@@ -246,4 +245,5 @@ for _, t in ipairs(taken) do
   end
 end
 redis.call('HSET', round, 'number', string.format('%d', number), 'taker', ARGV[5])
+if ARGV[6] == '' then redis.call('HSET', META, 'present', string.format('%d', now)) end -- what was told goes back no more
 return { 'OK', number, recovering, cmsgpack.pack(rows), now }

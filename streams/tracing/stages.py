@@ -7,7 +7,7 @@ only of a record that is sampled. Neighbours: `adapt`, `resolve` and `publish` c
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
@@ -210,14 +210,15 @@ class PublishTraces:
         found = await self._trail.follow([name for name in names if name is not None])
         if not found:
             return UNTRACED
+        own = [None if name is None else found.get(name) for name in names]
+        of_entity = _of_entities(taken.records, own)
         links: dict[TraceContext, list[TraceContext]] = {}
-        contexts: list[TraceContext | None] = []
-        for row in _rows(taken.records, names):
-            own = [None if name is None else found.get(name) for name in row]
-            told = next(filter(None, own), None)
-            contexts += [told if at == 0 or name is None else one for at, (name, one) in enumerate(zip(row, own, strict=True))]
-            if told is not None:
-                links.setdefault(told, []).extend(one for one in dict.fromkeys(own) if one is not None and one != told)
+        for told, *others in of_entity.values():
+            links.setdefault(told, []).extend(others)
+        contexts = [
+            one if record.topic not in _OF_ENTITIES or (record.topic == "timeline" and name is not None) else _first(of_entity, record.key)
+            for record, name, one in zip(taken.records, names, own, strict=True)
+        ]
         said: Attributes = {"messaging.system": "kafka", "nexus.shard": taken.shard, "nexus.round": taken.number}
         said = {**said, "messaging.batch.message_count": len(taken.records)}
         return RoundTraces(
@@ -257,16 +258,21 @@ def _name_of(record: OutputRecord) -> Name | None:
     return event_key(value.get("source") or "", value["event_id"]) if value.get("event_id") else None
 
 
-def _rows(records: Sequence[OutputRecord], names: Sequence[Name | None]) -> Iterator[list[Name | None]]:
-    """Cut a round's names into rows: a document's, then those of the lines of the timeline that tell how it changed."""
-    row: list[Name | None] = []
-    for record, name in zip(records, names, strict=True):
-        if row and record.topic != "timeline":
-            yield row
-            row = []
-        row.append(name)
-    if row:
-        yield row
+_OF_ENTITIES = ("entities", "timeline")
+"""Topics whose keys are entity ids. An entity's document and its lines without an event carry the first context of all of these."""
+
+
+def _of_entities(records: Sequence[OutputRecord], own: Sequence[TraceContext | None]) -> dict[str, list[TraceContext]]:
+    """Give the contexts in which a round tells of each entity, by its id: that of its document first, and each once."""
+    found: dict[str, dict[TraceContext, None]] = {}
+    for record, context in sorted(zip(records, own, strict=True), key=lambda one: one[0].topic != "entities"):
+        if context is not None and record.topic in _OF_ENTITIES:
+            found.setdefault(record.key, {})[context] = None
+    return {key: list(contexts) for key, contexts in found.items()}
+
+
+def _first(of_entity: Mapping[str, Sequence[TraceContext]], key: str) -> TraceContext | None:
+    return next(iter(of_entity.get(key, ())), None)
 
 
 def _partition(place: TopicPartition) -> dict[str, str | int]:

@@ -15,7 +15,6 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from streams.tracing.context import TraceContext
 
@@ -115,7 +114,7 @@ class RedisTrail:
         """Wait for an answer; None where there is none. It is a connection of its own, so nobody else waits behind it."""
         try:
             return await question
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, a trace must not fail the work
             page = int(self._clock()) // PAGE_SECONDS
             if page != self._complained:
                 log.warning("redis does not take or give trace contexts; entities are told without them", error=repr(error))

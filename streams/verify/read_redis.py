@@ -5,6 +5,7 @@ Invariant: nothing is written, and no script of the resolver is called. Neighbou
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -36,12 +37,13 @@ async def read_positions(redis: Redis, space: str, log: str = "events") -> dict[
 
 
 async def read_backlog(redis: Redis, space: str, shards: int) -> int:
-    """Count output keys that are dirty or in flight, sweeps, walks, cases, and what is to be read again."""
+    """Count output keys that are dirty or in flight, values that have lapsed, sweeps, walks, cases, and what is to be read again."""
     base = f"nexus:{{{space}}}:"
     async with redis.pipeline(transaction=False) as asked:
         for shard in range(shards):
             asked.hlen(f"{base}dirty:{shard}")
             asked.hlen(f"{base}inflight:{shard}")
+            asked.zcount(f"{base}lapses:{shard}", "-inf", time.time_ns() // 1_000_000)
         for queue in ("sweepq", "walkq", "freshq"):
             asked.llen(f"{base}{queue}")
         asked.hlen(f"{base}rereads")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -137,4 +138,54 @@ async def test_what_is_applied_while_nothing_is_told_says_nothing_of_the_time(pa
     story = Story(patient)
     await patient.hold({("events", 0): 1})
     await story.applied(0, "a", 19_000, "trial")
+    assert await story.told("a") == "churned"
+
+
+async def test_a_shard_with_nothing_to_tell_leaves_the_time_to_the_events(patient: Resolver) -> None:
+    story = Story(patient)
+    assert await story.told("a") is None
+    await story.applied(0, "a", 19_000, "trial")
+    assert await story.told("a") == "trial", "a worker that starts looks for something to tell before it has read its log"
+
+
+@pytest.fixture(params=["redis"])
+async def hasty(request: pytest.FixtureRequest) -> AsyncIterator[Resolver]:
+    """Give one for which time passes by the clock once nothing went on for a moment."""
+    async with opened(request, RULES, clock=None, bounds=Bounds(idle_ms=500)) as found:
+        yield found
+
+
+async def test_a_source_that_only_tells_of_the_past_holds_nobodys_time_up(hasty: Resolver) -> None:
+    story = Story(hasty)
+    await story.applied(0, "a", 19_000, "trial")
+    await story.applied(1, "old", 18_000)
+    await asyncio.sleep(0.6)
+    await story.applied(1, "old", 17_000)
+    assert await story.told("a") == "churned"
+
+
+async def test_a_time_from_the_future_counts_as_long_ago(patient: Resolver, redis_url: str) -> None:
+    story = Story(patient)
+    await story.applied(0, "a", 19_000, "trial")
+    redis: Redis = Redis.from_url(redis_url)
+    (tide,) = [key async for key in redis.scan_iter(match="nexus:{contract-*}:tide")]
+    ahead = int(time.time() * 1000) + 6 * 3_600_000
+    await redis.hset(tide, "0", f"{19_000 * DAY}:{ahead}:{ahead}")  # as a Redis wrote it whose clock was ahead, before it failed
+    await redis.aclose()
+    assert await story.told("a") == "churned"
+
+
+async def test_an_answer_and_the_topics_have_one_present(patient: Resolver) -> None:
+    story = Story(patient)
+    await story.applied(0, "a", 19_000, "trial")
+    assert await story.told("a") == "trial"
+    (found,) = [one for (topic, _), one in (await documents(patient)).items() if topic == "entities"]
+    assert found["states"]["billing_subscription"]["value"] == "trial"
+
+
+async def test_a_recovery_forgets_how_far_the_events_had_come(patient: Resolver) -> None:
+    story = Story(patient)
+    await story.applied(0, "a", 19_000, "trial")
+    await patient.hold({("events", 0): 2})
+    await story.applied(0, "b", 19_001)
     assert await story.told("a") == "churned"
