@@ -14,7 +14,7 @@ from tests.side_by_side import SideBySide, runs_one_by_one
 from tests.surroundings import Surroundings, surroundings
 
 LONG = tuple(Path(__file__).parent / name for name in ("faults", "properties"))
-LONG_SECONDS = 600
+LONG_SECONDS = 1_500
 """What looks at hundreds of histories, or races for thousands of steps, takes longer on a slow machine than other tests may."""
 
 

@@ -23,7 +23,7 @@ from streams.topics import delete_topics, ensure_topics
 from streams.verify import verify
 from tests.crowd import SETTINGS, records
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 COUNT = 3_000
 
@@ -86,7 +86,7 @@ async def outcome(
     return final(directory / "out")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(800)
 async def test_shuffled_and_repeated_records_over_two_workers_give_the_same_bytes(stack: Addresses, tmp_path: Path) -> None:
     lines = records(COUNT)
     plain = await outcome(settings_for(stack, "order-plain", 1), lines, tmp_path / "plain", [500])

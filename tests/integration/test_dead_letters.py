@@ -33,7 +33,7 @@ from streams.stack import Addresses
 from streams.topics import CreateTopic, apply, delete_topics
 from tests.kafka_fakes import record
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 PATIENCE_SECONDS = 60.0
 T0 = 1_700_000_000_000

@@ -12,7 +12,7 @@ import pytest
 
 from streams.stack import Addresses
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from streams.cli import build_app
 from streams.stack import Addresses
 from tests.integration.desk import desk
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 
 async def doctor(config: Path, *changes: tuple[str, str]) -> tuple[int, dict[str, str], str]:

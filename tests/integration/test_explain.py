@@ -190,7 +190,7 @@ def test_a_graph_that_is_cut_says_so(config: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 async def test_every_event_that_is_named_is_in_the_log_and_shows_what_it_is_named_for(stack: Addresses, tmp_path: Path) -> None:
     addresses = {"kafka": {"bootstrap_servers": stack.bootstrap_servers}, "redis": {"url": stack.redis_url}}
     settings = isolated(settings_from({**CROWD, **addresses, "partitions": 2}), "explained")

@@ -19,7 +19,7 @@ from streams.topics import delete_topics
 from streams.verify import verify
 from tests.integration.test_stages import Pipeline, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 AT = "quill.example"
 """In every address."""

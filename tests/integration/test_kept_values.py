@@ -17,7 +17,7 @@ from resolvers.trait_rules import MOST_KEPT
 from streams.stack import Addresses
 from streams.topics import MESSAGE_BYTES
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 SETTINGS = {
     "partitions": 1,

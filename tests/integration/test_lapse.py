@@ -13,7 +13,7 @@ from streams.stack import Addresses
 from streams.times import format_time
 from tests.integration.desk import desk, nexus
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 PLAN = {
     "name": "crm_plan",

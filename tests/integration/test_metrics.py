@@ -9,7 +9,7 @@ import pytest
 from streams.metrics.redis_memory import RedisMemory
 from streams.stack.ports import free_ports
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 
 async def test_redis_tells_its_memory_and_what_it_dropped(redis_url: str) -> None:

@@ -19,7 +19,7 @@ from streams.stack.ports import free_ports
 from streams.topics import delete_topics
 from tests.integration.test_stages import Pipeline, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 MARK = "zq7mark"
 """In every value that belongs to somebody."""

@@ -19,7 +19,7 @@ from streams.topics import places_of
 from tests.integration.desk import DESK, desk, nexus
 from tests.integration.test_stages import Pipeline
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 SITE = "quill.example"
 IN_TIME = [

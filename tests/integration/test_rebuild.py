@@ -31,7 +31,7 @@ from streams.verify import verify
 from tests.crowd import records
 from tests.integration.test_any_order import final, pipeline, settings_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(480)]
 
 COUNT = 2_000
 POLL_SECONDS = 0.01

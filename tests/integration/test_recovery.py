@@ -27,7 +27,7 @@ from streams.topics import delete_topics, ensure_topics
 from streams.verify import verify
 from tests.crowd import SETTINGS, records
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(480)]
 
 PATIENCE_SECONDS = 90.0
 

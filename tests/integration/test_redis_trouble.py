@@ -34,7 +34,7 @@ from streams.stack.redis_server import redis_program
 from tests.chaos.proxy import Proxy
 from tests.kafka_fakes import FakeConsumer, FakeProducer, record
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 PLACE = TopicPartition("events", 0)
 RULES = Rules.from_settings({"person": EntitySettings(identifiers={"email": IdentifierSettings(priority=1, normalise="email")})}, b"key")

@@ -38,7 +38,7 @@ from streams.told import ToldTopics
 from streams.topics import delete_topics
 from tests.telling import take_round
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 WORDS = ("entities", "identifiers", "memberships", "timeline")
 PATIENCE_SECONDS = 60.0

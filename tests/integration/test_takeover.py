@@ -21,7 +21,7 @@ from streams.topics import delete_topics, ensure_topics
 from streams.verify import verify
 from tests.crowd import SETTINGS, records
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 SESSION_SECONDS = 6.0
 WORKER = {"session_timeout_ms": int(SESSION_SECONDS * 1000)}

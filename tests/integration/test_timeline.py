@@ -12,7 +12,7 @@ from resolvers.errors import NexusError
 from streams.stack import Addresses
 from tests.integration.desk import desk, nexus
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 STATES = [
     {"id": "5", "at": "2024-05-02T09:00:00Z", "user": "u1", "plan": "free"},

@@ -25,7 +25,7 @@ from streams.verifying import verified
 from tests.collector import Collector, Taken, collecting
 from tests.integration.test_stages import PATIENCE_SECONDS, read_topic, sender
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(480)]
 
 OUTPUTS = ("entities", "identifiers", "memberships", "timeline")
 ANN, BEN, CAT, DAN = (f"{number:032x}" for number in (0xA11, 0xBE1, 0xCA7, 0xDA1))

@@ -14,7 +14,7 @@ from streams.tracing import trail as trail_module
 from streams.tracing.trail import KEPT_SECONDS, PAGE_SECONDS, RedisTrail, event_key
 from tests.spans import context
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 
 ENTITY, IDENTIFIER, EVENT = ("entities", "per_a"), ("identifiers", "person:email:ann@quill.example"), event_key("crm", "e1")
 
