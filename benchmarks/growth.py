@@ -179,16 +179,19 @@ async def memory(redis: Redis) -> int:
 
 
 def marks_of(identifiers: int) -> list[int]:
-    """Give the powers of ten from 1,000 on that lie below, and the whole."""
-    return [mark for mark in (10**power for power in range(3, 10)) if mark < identifiers] + [identifiers]
+    """Give 1,000, 3,000, 10,000 and so on as far as they lie below, and the whole."""
+    return [mark for power in range(3, 10) for mark in (10**power, 3 * 10**power) if mark < identifiers] + [identifiers]
 
 
-async def load(subject: Subject, reference: Reference, shape: str, numbers: range) -> None:
-    """Let both have events, portion by portion."""
+async def load(subject: Subject, reference: Reference, shape: str, numbers: range, *, together: bool) -> None:
+    """Let both have events, portion by portion: `together` where nothing is measured, else one after the other."""
     for at in range(0, len(numbers), PORTION):
         portion = [event(shape, number) for number in numbers[at : at + PORTION]]
-        await subject.work(portion)
-        await reference.add(portion)
+        if together:
+            await asyncio.gather(subject.work(portion), reference.add(portion))
+        else:
+            await subject.work(portion)
+            await reference.add(portion)
 
 
 async def grow(subject: Subject, reference: Reference, shape: str, identifiers: int) -> AsyncIterator[dict[str, Any]]:
@@ -197,9 +200,9 @@ async def grow(subject: Subject, reference: Reference, shape: str, identifiers: 
     for mark in marks_of(identifiers):
         end = max(at + 1, round(mark / PER_EVENT[shape]))
         begin = max(at, end - min(WINDOW, max(1, end // 5)))
-        await load(subject, reference, shape, range(at, begin))
+        await load(subject, reference, shape, range(at, begin), together=True)
         before = await subject.read()
-        await load(subject, reference, shape, range(begin, end))
+        await load(subject, reference, shape, range(begin, end), together=False)
         after, count, at = await subject.read(), end - begin, end
         held, nodes = await memory(subject.redis) - subject.empty, int(await subject.redis.hget("nexus:{growth}:meta", "nodes") or 1)
         mget = await reference.mget_us([event(shape, number) for number in range(begin, end)])
