@@ -55,10 +55,14 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
-    """Whom a membership connects an entity with: the histories of its states, and the sighting that ended the membership, if one did."""
+    """Whom a membership connects an entity with: the histories of its states, and from when to when they count."""
 
     states: Mapping[str, History]
+    begun: Fact | None
+    """The first sighting of the membership that does not end it; None where all do: then it carries nothing."""
+
     ended: Fact | None = None
+    """The latest sighting, if it ends the membership."""
 
 
 Around = Mapping[str, Collection[Counterpart]]
@@ -94,32 +98,29 @@ def seen_as(component: Component, value: str | None) -> str | bool | None:
 def carried(component: Component, others: Collection[Counterpart], first_seen: int) -> History:
     """Tell since when a condition holds for one of the others, or for each of them; nothing of too many. Times are in ms.
 
-    Since when a membership stands is not known, so it carries all that the other held until it ended. What was before the entity's first
-    time counts from then on, and no event brought it.
+    A membership carries from its first sighting on until it ended; one that ended and began again, without a gap. What was before the
+    entity's first time counts from then on, and no event brought it.
     """
     if len(others) > component.most:
         return ()
     moves: list[tuple[int, str, str, int, int]] = [(first_seen, "", "", 0, 0)]
-    holding, counting = 0, len(others)
+    holding, counting = 0, 0
     for one in others:
-        before = component.holds(None)
-        holding += before
+        held, counted = False, False
         for at, source, event_id, holds, counts in _steps(component, one):
-            move = (holds - before, counts - 1)
+            move = (holds - held, counts - counted)
             moves.append((at, source, event_id, *move) if at > first_seen else (first_seen, "", "", *move))
-            before = holds
+            held, counted = holds, counts
     points: list[Point] = []
     for at, together in groupby(sorted(moves), key=_TIME):
         moved = [(source, event_id, (more, fewer)) for _, source, event_id, more, fewer in together]
-        held, counted = holding, counting
+        before = holding, counting
         holding, counting = holding + sum(one[0] for *_, one in moved), counting + sum(one[1] for *_, one in moved)
         value = _met(component, holding, counting)
         if not points:
             points.append(Point(at, value))  # of the entity's first time
         elif points[-1].value != value:
-            points.append(
-                Point(at, value, *_decider(component, [one for one in moved if one[2] != (0, 0)], (held, counted), (holding, counting)))
-            )
+            points.append(Point(at, value, *_decider(component, [one for one in moved if one[2] != (0, 0)], before, (holding, counting))))
     return tuple(points)
 
 
@@ -139,12 +140,19 @@ def _decider(
 
 
 def _steps(component: Component, one: Counterpart) -> list[tuple[int, str, str, bool, bool]]:
-    """List when the condition may change for one of them: time, source, event id, whether it holds then, whether the membership does."""
+    """List when the condition may change for one of them: time, source, event id, whether it holds then, whether the membership does.
+
+    The first sighting brings what the other holds then, also what it came to hold at that very time.
+    """
+    begun, ended = one.begun, one.ended
+    if begun is None or (ended is not None and ended.occurred_at <= begun.occurred_at):
+        return []
     points = one.states.get(component.state, ())
-    if one.ended is None:
-        return [(point.since, point.source, point.event_id, component.holds(point.value), True) for point in points]
-    end = one.ended
-    steps = [
-        (point.since, point.source, point.event_id, component.holds(point.value), True) for point in points if point.since < end.occurred_at
+    value = next((point.value for point in reversed(points) if point.since <= begun.occurred_at), None)
+    steps = [(begun.occurred_at, begun.source, begun.event_id, component.holds(value), True)]
+    steps += [
+        (point.since, point.source, point.event_id, component.holds(point.value), True)
+        for point in points
+        if begun.occurred_at < point.since and (ended is None or point.since < ended.occurred_at)
     ]
-    return [*steps, (end.occurred_at, end.source, end.event_id, False, False)]
+    return steps if ended is None else [*steps, (ended.occurred_at, ended.source, ended.event_id, False, False)]

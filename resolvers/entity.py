@@ -114,13 +114,17 @@ class EntityView:
 
 @dataclass(frozen=True, slots=True)
 class MembershipView:
-    """Who belongs to whom. `latest` is the latest sighting, `active` the latest that does not end it; values are roles."""
+    """Who belongs to whom. `latest` is the latest sighting, `active` the latest and `begun` the first that do not end it; values are roles.
+
+    Of what a topic says `begun` is not known.
+    """
 
     person_id: str
     group_id: str
     latest: Fact
     ended: bool
     active: Fact | None
+    begun: Fact | None = None
 
 
 def entity_document(view: EntityView) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from resolvers.carried import ALONE, Around, Counterpart
+from resolvers.carried import ALONE, Around, Counterpart, History
 from resolvers.division import Refused
 from resolvers.edge import Together
 from resolvers.entity import EntityView, Fact, MembershipView, Refusal, SeenIdentifier
@@ -142,9 +142,8 @@ def _with_carried(
     while looking:
         around: dict[str, dict[str, list[Counterpart]]] = {name: {"members": [], "groups": []} for name in entities}
         for (member, group), one in memberships.items():
-            ended = one.latest if one.ended else None
-            around[member]["groups"].append(Counterpart(entities[group].states, ended))
-            around[group]["members"].append(Counterpart(entities[member].states, ended))
+            around[member]["groups"].append(counterpart(entities[group].states, one))
+            around[group]["members"].append(counterpart(entities[member].states, one))
         found = {name: with_states(entities[name], rules, observed[name], now, around[name]) for name in looking}
         if all(found[name] == entities[name] for name in looking):
             break
@@ -216,7 +215,14 @@ def with_states(view: EntityView, rules: Rules, observations: Collection[Observa
 
 
 def membership_of(pair: tuple[str, str], sightings: set[tuple[Fact, bool]]) -> MembershipView:
-    """Fold the sightings of one membership into the latest, and the latest that does not end it."""
+    """Fold the sightings of one membership into the latest, and the latest and the first that do not end it."""
     latest, ended = max(sightings)
-    active = max((fact for fact, ends in sightings if not ends), default=None)
-    return MembershipView(*pair, latest, ended, active)
+    holding = [fact for fact, ends in sightings if not ends]
+    return MembershipView(*pair, latest, ended, max(holding, default=None), min(holding, default=None))
+
+
+def counterpart(states: Mapping[str, History], membership: MembershipView | None) -> Counterpart:
+    """Say what an entity with these histories is to whom a membership connects it with; one that is not known carries nothing."""
+    if membership is None:
+        return Counterpart(states, None)
+    return Counterpart(states, membership.begun, membership.latest if membership.ended else None)

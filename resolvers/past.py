@@ -1,8 +1,9 @@
 """The past of one entity: what events up to a time say of it, by who is who today or was then.
 
 Invariant: a function of the set of events, as `folds` is of all of them: a sighting is that of its strongest identifier that belongs
-to anybody, of a trait the value counts that its rule says, of a membership the latest sighting. Cost: no event is kept, but a fold for
-each set of identifiers that are stronger than the entity's own, and the latest sighting of each membership.
+to anybody, of a trait the value counts that its rule says, of a membership the latest sighting and the first.
+Cost: no event is kept, but a fold for each set of identifiers that are stronger than the entity's own, and two sightings of each
+membership.
 Neighbours: `streams.past` reads the events for it, and asks whose the other identifiers are.
 """
 
@@ -29,8 +30,22 @@ Owners = Mapping[Identifier, str | None]
 Names = tuple[Identifier, ...]
 """The identifiers of a sighting, the strongest first, up to the first of the entity's own."""
 
-Latest = tuple[Fact, bool]
-"""The latest sighting of a membership, its role as value, and whether that ends it."""
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What sightings of a membership come to: as in a `MembershipView`, values being roles."""
+
+    latest: Fact
+    ended: bool
+    begun: Fact | None
+
+    def joined(self, other: Belonging | None) -> Belonging:
+        """Take more sightings of the same membership in."""
+        if other is None:
+            return self
+        latest, ended = max((self.latest, self.ended), (other.latest, other.ended))
+        begun = min((one for one in (self.begun, other.begun) if one is not None), default=None)
+        return Belonging(latest, ended, begun)
 
 
 @dataclass(slots=True)
@@ -39,8 +54,8 @@ class Told:
 
     traits: dict[str, Fact] = field(default_factory=dict)
     observations: set[Observation] = field(default_factory=set)
-    groups: dict[str, Latest] = field(default_factory=dict)
-    members: dict[str, Latest] = field(default_factory=dict)
+    groups: dict[str, Belonging] = field(default_factory=dict)
+    members: dict[str, Belonging] = field(default_factory=dict)
 
 
 class Past:
@@ -57,7 +72,7 @@ class Past:
         self._at_ms = at_ms
         self._cutoffs = cutoffs
         self._links: dict[Names, Link] = {}
-        self._pairs: dict[tuple[Names, Names], Latest] = {}
+        self._pairs: dict[tuple[Names, Names], Belonging] = {}
 
     def take(self, event: EventLike) -> None:
         """Take an event in. Raises Rejected for one that says nothing under the rules, too."""
@@ -80,12 +95,12 @@ class Past:
                 found.traits[name] = max(found.traits.get(name, fact), fact)
             found.observations |= link.states
         found.traits = within_bounds(found.traits)
-        for (member, group), latest in self._pairs.items():
+        for (member, group), belonging in self._pairs.items():
             who, what = self._owner(member, owners), self._owner(group, owners)
             if who == self._entity_id and what is not None:
-                found.groups[what] = max(found.groups.get(what, latest), latest)
+                found.groups[what] = belonging.joined(found.groups.get(what))
             if what == self._entity_id and who is not None:
-                found.members[who] = max(found.members.get(who, latest), latest)
+                found.members[who] = belonging.joined(found.members.get(who))
         return found
 
     def _names_own(self, event: EventLike) -> bool:
@@ -111,8 +126,9 @@ class Past:
             if member is not None and group is not None:
                 pair = self._names(member), self._names(group)
                 if any(map(self._is_near, pair)):
-                    latest = replace(event, value=(one.role or "").encode()), one.ended
-                    self._pairs[pair] = max(self._pairs.get(pair, latest), latest)
+                    role = replace(event, value=(one.role or "").encode())
+                    belonging = Belonging(role, one.ended, None if one.ended else role)
+                    self._pairs[pair] = belonging.joined(self._pairs.get(pair))
 
     def _names(self, seen: Sighting) -> Names:
         names = tuple(usable.identifier for usable in seen.identifiers)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from resolvers.carried import Around, Counterpart
 from resolvers.compose import compose
 from resolvers.entity import EntityView
+from resolvers.folds import counterpart
 from resolvers.port import OutputRecord, Remembered
 from resolvers.redis_rows import Rows, entity_type_of, pack, read_membership, unpack
 from resolvers.round_order import in_order
@@ -135,6 +136,5 @@ def _counterparts(rows: int | list[list[bytes]] | dict[Any, Any]) -> Sequence[Co
         return _TooMany(rows)
     found: list[Counterpart] = []
     for fold, told in rows:  # an empty list may come as an empty map
-        view = read_membership(NOBODY, fold)
-        found.append(Counterpart(histories_told(told), view.latest if view is not None and view.ended else None))
+        found.append(counterpart(histories_told(told), read_membership(NOBODY, fold)))
     return found

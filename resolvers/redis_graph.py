@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 SILENCE_SECONDS = 5.0
 """After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
-FORMAT = 5
+FORMAT = 6
 READ_BUDGET = 1024 * 1024
 """Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
 

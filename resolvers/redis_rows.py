@@ -30,7 +30,7 @@ BIAS_HOURS = BIAS_MS // HOUR_MS
 
 _decode_traits = msgspec.msgpack.Decoder(dict[str, tuple[int | str, ...]] | list[None]).decode
 _PackedFact = tuple[int, str, str, str]
-_decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | bool, int, int]).decode
+_decode_fold = msgspec.msgpack.Decoder(tuple[_PackedFact, int, _PackedFact | bool, _PackedFact | bool, int, int]).decode
 
 
 def pack(value: object) -> bytes:
@@ -150,8 +150,8 @@ def read_membership(pair: tuple[str, str], fold: bytes) -> MembershipView | None
     """Read the fold of a membership; None when it is empty."""
     if not fold:
         return None
-    latest, ended, active, _, _ = _decode_fold(fold)
-    return MembershipView(*pair, _fact(latest), bool(ended), None if isinstance(active, bool) else _fact(active))
+    latest, ended, active, begun, _, _ = _decode_fold(fold)
+    return MembershipView(*pair, _fact(latest), bool(ended), _fact_if_any(active), _fact_if_any(begun))
 
 
 def entity_type_of(named: bytes) -> str:
@@ -191,3 +191,7 @@ def _named(kind: bytes, value: bytes) -> tuple[str, str]:
 
 def _fact(packed: _PackedFact) -> Fact:
     return Fact(packed[0] - BIAS_MS, packed[1], packed[2], packed[3].encode())
+
+
+def _fact_if_any(packed: _PackedFact | bool) -> Fact | None:
+    return None if isinstance(packed, bool) else _fact(packed)

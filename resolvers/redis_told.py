@@ -31,7 +31,9 @@ def told_row(rules: Rules, record: ToldRecord) -> list[Any]:
         case _:
             person, group = record.key.split(":")
             view = told_membership(record.document)
-            fold = pack([_fact(view.latest), int(view.ended), _fact(view.active) if view.active else False, 0, 0]) if view else b""
+            fold = b""
+            if view:  # when it began is told nowhere
+                fold = pack([_fact(view.latest), int(view.ended), _fact(view.active) if view.active else False, False, 0, 0])
             said = _compared(_said_of_membership, rules, record)
             return ["m", founder_of(person) + founder_of(group), fold, record.key, said]
 

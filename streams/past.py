@@ -24,7 +24,7 @@ from resolvers.errors import NexusError, Rejected
 from resolvers.folds import with_states
 from resolvers.identifier import Identifier, founder_of
 from resolvers.instant import hour_of, write_instant
-from resolvers.past import Latest, Past, Told
+from resolvers.past import Belonging, Past, Told
 from resolvers.port import Resolver
 from resolvers.preview import Picture, Surroundings, picture, surroundings, until
 from resolvers.rules import Rules
@@ -230,12 +230,12 @@ async def _around(asked: Asked, entity_type: str, told: Told) -> Around:
     return {"groups": await _counterparts(asked, told.groups), "members": await _counterparts(asked, told.members)}
 
 
-async def _counterparts(asked: Asked, others: Mapping[str, Latest]) -> list[Counterpart]:
+async def _counterparts(asked: Asked, others: Mapping[str, Belonging]) -> list[Counterpart]:
     found = []
-    for entity_id, (fact, ended) in others.items():
+    for entity_id, one in others.items():
         view = await asked.graph.view(entity_id)
         if view is not None:
-            found.append(Counterpart(view.states, fact if ended else None))
+            found.append(Counterpart(view.states, one.begun, one.latest if one.ended else None))
     return found
 
 
@@ -263,9 +263,9 @@ def _document(
     return document if asked.log.begins is None else {**document, "log_begins": write_instant(asked.log.begins)}
 
 
-def _holding(memberships: Mapping[str, Latest]) -> list[tuple[str, str | None]]:
+def _holding(memberships: Mapping[str, Belonging]) -> list[tuple[str, str | None]]:
     """Give the memberships that their latest sighting does not end, each with its role."""
-    return sorted((name, fact.value.decode() or None) for name, (fact, ended) in memberships.items() if not ended)
+    return sorted((name, one.latest.value.decode() or None) for name, one in memberships.items() if not one.ended)
 
 
 def _changes(entity_id: str) -> NexusError:

@@ -11,8 +11,8 @@ Histories = dict[str, dict[int, str | None]]
 """By state, its value from each time on."""
 
 
-Other = tuple[Histories, int | None]
-"""Somebody around an entity, and when the membership ended."""
+Other = tuple[Histories, int | None, int | None]
+"""Somebody around an entity, when the membership began, if it did, and when it ended."""
 
 
 def batch_histories(
@@ -31,7 +31,8 @@ def batch_histories(
     moments = sorted({first_seen, *(one[1] for one in observations)})
     moments = sorted({at + age for at in moments for age in ages if age == 0 or at + age <= now})
     near = [one for each in others.values() for one in each]
-    moves = {at for told, ended in near for at in (*(when for history in told.values() for when in history), ended) if at is not None}
+    moves = {when for told, _, _ in near for history in told.values() for when in history}
+    moves |= {at for _, *span in near for at in span if at is not None}
     moments = sorted({*moments, *(at for at in moves if at > first_seen)})
 
     def value(name: str, at: int) -> str | None:
@@ -59,8 +60,8 @@ def _around(component: Component, others: Sequence[Other], at: int) -> bool | No
     if len(others) > component.most:
         return None
     found = []
-    for told, ended in others:
-        if ended is None or ended > at:
+    for told, begun, ended in others:
+        if begun is not None and begun <= at and (ended is None or ended > at):
             history = told.get(component.state, {})
             since = max((when for when in history if when <= at), default=None)
             found.append(bool(component.when.search({"value": None if since is None else history[since]})))

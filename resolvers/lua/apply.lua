@@ -286,7 +286,7 @@ local function belong(l, k, fact, ended)
   local name = struct.pack('>I5I5', l.id, k.id)
   local b = belonging(name)
   if not b then
-    b = { name = name, latest = fact, ended = ended, active = ended == 0 and fact, told_p = '', told_g = '', gen = 0, dirty = true }
+    b = { name = name, latest = fact, ended = ended, active = ended == 0 and fact, begun = ended == 0 and fact, told_p = '', told_g = '', gen = 0, dirty = true }
     belongs[name] = b
     enlist(b, l, k)
   elseif fact_less(b.latest, fact) then
@@ -295,6 +295,7 @@ local function belong(l, k, fact, ended)
     b.ended, b.dirty = ended, true
   end
   if ended == 0 and (not b.active or fact_less(b.active, fact)) then b.active, b.dirty = fact, true end
+  if ended == 0 and (not b.begun or fact_less(fact, b.begun)) then b.begun, b.dirty = fact, true end
   if b.dirty then retell_membership(b) end
 end
 

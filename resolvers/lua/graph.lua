@@ -36,6 +36,16 @@ local function note(digest, sign, other, link_id)
   table.insert(notes[key], sign .. other .. struct.pack('>I5', link_id))
 end
 
+local carries -- whether memberships carry states, in this space
+do
+  local known
+
+  carries = function()
+    if known == nil then known = redis.call('HEXISTS', META, 'carries') == 1 end
+    return known
+  end
+end
+
 local retell_membership
 do
   -- The founder's digest under which a link's memberships are told, and of which generation; '' where they are nobody's, or not told yet;
@@ -66,20 +76,23 @@ do
       if left.count == 0 then
         local key = 'm' .. left.name
         dirty[key] = dirty[key] or left.raw
-        left.latest, left.active, left.ended = nil, nil, nil
+        left.latest, left.active, left.begun, left.ended = nil, nil, nil, nil
       end
     end
     if moves or b.gen ~= gen then b.told_p, b.told_g, b.gen, b.dirty = p, g, gen, true end
     if p == '' then return end
     local f, changed = fold_of(p .. g), false
     if moves then f.count, f.dirty = f.count + 1, true end
-    if f.gen ~= gen then f.latest, f.active, f.ended, f.gen = nil, nil, nil, gen end
+    if f.gen ~= gen then f.latest, f.active, f.begun, f.ended, f.gen = nil, nil, nil, nil, gen end
     if not f.latest or fact_less(f.latest, b.latest) then
       f.latest, f.ended, changed = b.latest, b.ended, true
     elseif f.ended ~= b.ended and not fact_less(b.latest, f.latest) then
       f.ended, changed = math.max(f.ended, b.ended), true
     end
     if b.active and (not f.active or fact_less(f.active, b.active)) then f.active, changed = b.active, true end
+    if b.begun and (not f.begun or fact_less(b.begun, f.begun)) then -- no document says it; but what is carried is told anew
+      f.begun, f.dirty, changed = b.begun, true, changed or carries()
+    end
     if changed then
       local key = 'm' .. f.name
       dirty[key], f.dirty = dirty[key] or f.raw, true
@@ -529,11 +542,8 @@ local flush -- writes everything that is dirty
 do
   -- Whom memberships connect: by the founder's digest of an entity, those of its groups at 'b', and of its members at 'B'. Kept in spaces whose states are
   -- derived of them, just for the folds that there are.
-  local carries
-
   local function index(name, command)
-    if carries == nil then carries = redis.call('HEXISTS', META, 'carries') == 1 end
-    if not carries then return end
+    if not carries() then return end
     local member, group = string.sub(name, 1, 16), string.sub(name, 17)
     redis.call(command, BASE .. ':b:' .. member, group)
     redis.call(command, BASE .. ':B:' .. group, member)
@@ -596,7 +606,7 @@ do
 
   local function write_memberships()
     for _, b in pairs(belongs) do
-      if b and b.dirty then put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.next_a, b.next_g, b.told_p, b.told_g, b.gen })) end
+      if b and b.dirty then put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.begun, b.next_a, b.next_g, b.told_p, b.told_g, b.gen })) end
     end
     for _, q in pairs(lists) do
       if q.dirty then
@@ -607,7 +617,7 @@ do
     for name, f in pairs(folds) do
       if f.dirty then
         if f.latest then
-          put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false, f.count, f.gen }))
+          put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false, f.begun or false, f.count, f.gen }))
           if f.raw == '' then index(name, 'SADD') end
         else
           redis.call('HDEL', bucket('r', name), name)

@@ -319,7 +319,7 @@ local function centre_of(l)
   return nil
 end
 
--- Memberships: evidence per pair of links, in a list of either link; heads in 'q'. latest and active are facts whose value is the role;
+-- Memberships: evidence per pair of links, in a list of either link; heads in 'q'. latest, active and begun, the first that does not end it, are facts whose value is the role;
 -- told_p and told_g the founders under which it was last told, gen of which generation. A name is both links, packed; NOTHING ends a list.
 local belongs = {}
 local NOTHING = string.rep('\0', 10)
@@ -337,7 +337,7 @@ local function belonging(name)
     b = false
     if raw then
       local r = cmsgpack.unpack(raw)
-      b = { name = name, latest = r[1], ended = r[2], active = r[3] or false, next_a = r[4], next_g = r[5], told_p = r[6], told_g = r[7], gen = r[8] }
+      b = { name = name, latest = r[1], ended = r[2], active = r[3] or false, begun = r[4] or false, next_a = r[5], next_g = r[6], told_p = r[7], told_g = r[8], gen = r[9] }
     end
     belongs[name] = b
   end
@@ -366,7 +366,7 @@ local function fold_of(name)
   if f then return f end
   local raw = redis.call('HGET', bucket('r', name), name)
   f = { name = name, raw = raw or '', count = 0, gen = 0 }
-  if raw then f.latest, f.ended, f.active, f.count, f.gen = unpack(cmsgpack.unpack(raw)) end
+  if raw then f.latest, f.ended, f.active, f.begun, f.count, f.gen = unpack(cmsgpack.unpack(raw)) end
   folds[name] = f
   return f
 end

@@ -177,7 +177,7 @@ end
 local function visit_membership(b)
   retell_membership(b)
   local a, k = struct.unpack('>I5I5', b.name)
-  if b.latest and (link(a).dead or link(k).dead) then b.latest, b.active, b.ended, b.dirty = false, false, 1, true end
+  if b.latest and (link(a).dead or link(k).dead) then b.latest, b.active, b.begun, b.ended, b.dirty = false, false, false, 1, true end
 end
 
 local place, visited = {}, 0

@@ -116,6 +116,7 @@ def _sightings(kind: str, name: str, wanted: Belonging, found: Pair | Fold) -> I
     yield from differing(kind, name, wanted.latest, _role(found.latest))
     yield from differing(f"{kind}.ended", name, wanted.ended, found.ended)
     yield from differing(f"{kind}.active", name, wanted.active, _role(found.active))
+    yield from differing(f"{kind}.begun", name, wanted.begun, _role(found.begun))
 
 
 def _role(fact: Fact | None) -> Role | None:

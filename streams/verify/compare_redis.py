@@ -19,7 +19,7 @@ from streams.verify.report import Difference
 from streams.verify.sides import Sides, differing, shortened
 from streams.verify.usable import Usable
 
-FORMAT = "5"
+FORMAT = "6"
 
 
 def compare_redis(expected: Expected, dump: Dump) -> list[Difference]:

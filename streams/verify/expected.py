@@ -17,7 +17,7 @@ import msgspec
 from streams.verify.commanded import Commanded
 from streams.verify.flood import flooded
 from streams.verify.instants import HOUR, hour, written
-from streams.verify.states import DeclaredStates, History
+from streams.verify.states import DeclaredStates, History, Span
 from streams.verify.traits import told as told_traits
 from streams.verify.usable import Name, Usable, founding_digest
 
@@ -51,17 +51,20 @@ Role = tuple[Moment, str]
 
 @dataclass(slots=True)
 class Belonging:
-    """Sightings of one membership: the latest, whether it ends it, and the latest that does not."""
+    """Sightings of one membership: the latest, whether it ends it, and the latest and the first that do not."""
 
     latest: Role
     ended: bool
     active: Role | None
+    begun: Role | None
 
-    def join(self, latest: Role, ended: bool, active: Role | None) -> None:
+    def join(self, latest: Role, ended: bool, active: Role | None, begun: Role | None) -> None:
         """Take more sightings of the same membership in."""
         self.latest, self.ended = max((self.latest, self.ended), (latest, ended))
         if active is not None and (self.active is None or active > self.active):
             self.active = active
+        if begun is not None and (self.begun is None or begun < self.begun):
+            self.begun = begun
 
 
 @dataclass(slots=True)
@@ -244,13 +247,13 @@ class Expected:
         return {}
 
     @cached_property
-    def near(self) -> dict[str, dict[int, list[tuple[int, int | None]]]]:
-        """Give the `members` and the `groups` of each entity, by founders, and when these memberships ended."""
-        found: dict[str, dict[int, list[tuple[int, int | None]]]] = {"members": {}, "groups": {}}
+    def near(self) -> dict[str, dict[int, list[tuple[int, Span]]]]:
+        """Give the `members` and the `groups` of each entity, by founders, and from when to when these memberships held."""
+        found: dict[str, dict[int, list[tuple[int, Span]]]] = {"members": {}, "groups": {}}
         for (member, group), one in self.memberships.items():
-            ended = one.latest[0][0] if one.ended else None
-            found["members"].setdefault(group, []).append((member, ended))
-            found["groups"].setdefault(member, []).append((group, ended))
+            span = one.begun and one.begun[0][0], one.latest[0][0] if one.ended else None
+            found["members"].setdefault(group, []).append((member, span))
+            found["groups"].setdefault(member, []).append((group, span))
         return found
 
     @cached_property
@@ -308,9 +311,9 @@ class Near:
         """Give the history of a state of its own."""
         return self.expected.history(self.founder, name)
 
-    def around(self, of: str) -> list[tuple[Callable[[str], History], int | None]]:
-        """Give the histories of its `members` or `groups`, and when the membership ended."""
-        return [(partial(self.expected.history, other), ended) for other, ended in self.expected.near[of].get(self.founder, ())]
+    def around(self, of: str) -> list[tuple[Callable[[str], History], Span]]:
+        """Give the histories of its `members` or `groups`, and from when to when the membership held."""
+        return [(partial(self.expected.history, other), span) for other, span in self.expected.near[of].get(self.founder, ())]
 
 
 def _states_told(present: dict[str, tuple[int, str | None]]) -> dict[str, Any]:

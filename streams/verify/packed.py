@@ -6,7 +6,7 @@ the way. Neighbours: `dump` puts what is read together.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgpack
 
@@ -87,6 +87,7 @@ class Pair(NamedTuple):
     latest: Fact | None
     ended: bool
     active: Fact | None
+    begun: Fact | None
     next_group: PairName
     next_member: PairName
     told: tuple[bytes, bytes]
@@ -98,6 +99,7 @@ class Fold(NamedTuple):
     latest: Fact
     ended: bool
     active: Fact | None
+    begun: Fact | None
     pairs: int
 
 
@@ -161,9 +163,9 @@ def parse_traits(packed: bytes) -> dict[str, Fact]:
 
 def parse_pair(packed: bytes) -> Pair:
     """Read a record of `m`."""
-    latest, ended, active, next_group, next_member, person, group, _ = _unpacked(packed)
+    latest, ended, active, begun, next_group, next_member, person, group, _ = _unpacked(packed)
     following = pair_name(next_group), pair_name(next_member)
-    return Pair(_fact(latest) if latest else None, ended == 1, _fact(active) if active else None, *following, (person, group))
+    return Pair(_fact_or_none(latest), ended == 1, _fact_or_none(active), _fact_or_none(begun), *following, (person, group))
 
 
 def pair_name(packed: bytes) -> PairName:
@@ -185,8 +187,8 @@ def parse_erasure(packed: bytes) -> tuple[int, bytes]:
 
 def parse_fold(packed: bytes) -> Fold:
     """Read a record of `r`."""
-    latest, ended, active, pairs, _ = _unpacked(packed)
-    return Fold(_fact(latest), ended == 1, _fact(active) if active else None, pairs)
+    latest, ended, active, begun, pairs, _ = _unpacked(packed)
+    return Fold(_fact(latest), ended == 1, _fact_or_none(active), _fact_or_none(begun), pairs)
 
 
 def parse_heads(packed: bytes) -> ListHeads:
@@ -212,6 +214,10 @@ def text(raw: bytes) -> str:
 def _fact(packed: list[Any]) -> Fact:
     at, source, event_id, value = packed
     return (at - YEAR_ONE, text(source), text(event_id)), value
+
+
+def _fact_or_none(packed: list[Any] | Literal[False]) -> Fact | None:
+    return _fact(packed) if packed else None
 
 
 def _trait(packed: list[Any]) -> Fact:

@@ -121,7 +121,7 @@ class Gathered:
         for (member, group), one in self._belongings.items():
             pair = found.owner(member), found.owner(group)
             if min(pair) >= 0:
-                memberships.setdefault(pair, Belonging(one.latest, one.ended, one.active)).join(one.latest, one.ended, one.active)
+                memberships.setdefault(pair, replace(one)).join(one.latest, one.ended, one.active, one.begun)
         return found
 
     def _orders(self) -> Orders:
@@ -271,9 +271,9 @@ class Gathered:
         active = None if one.ended else role
         known = self._belongings.get((member, group))
         if known is None:
-            self._belongings[member, group] = Belonging(role, one.ended, active)
+            self._belongings[member, group] = Belonging(role, one.ended, active, active)
         else:
-            known.join(role, one.ended, active)
+            known.join(role, one.ended, active, active)
 
 
 def _read(value: bytes | None) -> tuple[Event, int]:

@@ -33,8 +33,11 @@ _EVER = -(10**15)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-Side = tuple[list[tuple[int, bool]], int | None]
-"""Of one around an entity: (from when on, whether the condition holds), the first from ever, and when the membership ended."""
+Span = tuple[int | None, int | None]
+"""When a membership began, None where nothing says that it did, and when it ended, None where it has not; in ms."""
+
+Side = tuple[list[tuple[int, bool]], Span]
+"""Of one around an entity: (from when on, whether the condition holds), the first from ever, and from when to when the membership held."""
 
 
 class Others(Protocol):
@@ -43,8 +46,8 @@ class Others(Protocol):
     def own(self, name: str) -> History:
         """Give the history of another state."""
 
-    def around(self, of: str) -> Sequence[tuple[Callable[[str], History], int | None]]:
-        """Give `members` or `groups`: their histories by name, and when the membership ended."""
+    def around(self, of: str) -> Sequence[tuple[Callable[[str], History], Span]]:
+        """Give `members` or `groups`: their histories by name, and from when to when the membership held."""
 
 
 class DeclaredStates:
@@ -85,7 +88,7 @@ class DeclaredStates:
         return self._follows(state, {one: self._part(part, others) for one, part in state.derived.components.items()}, first)
 
     def _part(self, part: ComponentSettings, others: Others) -> History | list[Side] | None:
-        """Gather what a component is made of: a history, or of each of those around, when the condition holds and until when it counts."""
+        """Gather what a component is made of: a history, or of each of those around, when the condition holds and in which span."""
         if part.of is None:
             return others.own(part.state)
         around = others.around(part.of)
@@ -96,7 +99,7 @@ class DeclaredStates:
             value: bool(self._search(condition, {"value": value}))
             for value in {None, *(one for known, _ in around for _, one in known(part.state))}
         }
-        return [([(_EVER, met[None]), *((at, met[value]) for at, value in known(part.state))], ended) for known, ended in around]
+        return [([(_EVER, met[None]), *((at, met[value]) for at, value in known(part.state))], span) for known, span in around]
 
     def _follows(self, state: StateSettings, parts: Mapping[str, History | list[Side] | None], first: int) -> History:
         assert state.derived is not None
@@ -105,8 +108,8 @@ class DeclaredStates:
         for name, part in parts.items():
             if name not in carried:
                 times |= {at for at, _ in cast("History", part)}
-            for steps, ended in cast("list[Side]", part or []) if name in carried else []:
-                times |= {at for at in (*(at for at, _ in steps), ended) if at is not None and at > first}
+            for steps, span in cast("list[Side]", part or []) if name in carried else []:
+                times |= {at for at in (*(at for at, _ in steps), *span) if at is not None and at > first}
         values: History = []
         for at in sorted(times):
             present: dict[str, Any] = {}
@@ -146,7 +149,8 @@ def _at(history: History, at: int) -> str | None:
 
 
 def _met(sides: list[Side], at: int, *, every: bool) -> bool:
-    found = [steps[bisect_right(steps, at, key=lambda step: step[0]) - 1][1] for steps, ended in sides if ended is None or at < ended]
+    holding = [steps for steps, (begun, ended) in sides if begun is not None and begun <= at and (ended is None or at < ended)]
+    found = [steps[bisect_right(steps, at, key=lambda step: step[0]) - 1][1] for steps in holding]
     return bool(found) and (all(found) if every else any(found))
 
 

@@ -15,6 +15,7 @@ from streams.events import Event, Membership
 from streams.settings import StateSettings
 from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_corrections import say
+from tests.contracts.test_resolver_erasures import erase
 from tests.contracts.test_resolver_states import Clock, changed, interval
 from tests.histories import ENTITIES, KEY, at, batch, documents, event, group, person
 from tests.telling import Topics, check_told, drain
@@ -95,6 +96,15 @@ async def held(resolver: Resolver, topics: Topics) -> list[str]:
     return of_groups + sorted(one["app_place"]["value"] for one in values if "app_place" in one)
 
 
+async def carried_since(resolver: Resolver) -> dict[str, tuple[str, str]]:
+    """Give the present values of carried states, each with its time of the day."""
+    found = await documents(resolver)
+    states = [
+        state for (topic, _), one in found.items() if topic == "entities" and one["status"] == "active" for state in one["states"].items()
+    ]
+    return {name: (one["value"], f"{int(one['since'][11:13])}{one['since'][13:16]}") for name, one in states if name != "app_use"}
+
+
 async def test_a_group_has_what_its_members_do_and_they_what_it_has(resolver: Resolver) -> None:
     topics = Topics()
     await tell(resolver, topics, joins("e1", "9:00", "u1"), joins("e2", "9:00", "u2"))
@@ -138,6 +148,80 @@ async def test_a_membership_that_ended_carries_what_was_before(resolver: Resolve
     assert await tell(resolver, topics, uses("e4", "12:00", "u1", "away"), uses("e5", "13:00", "u1", "active")) == []
     assert await tell(resolver, topics, joins("e6", "14:00", "u1")) != []
     assert await held(resolver, topics) == ["full", "true"]
+
+
+async def test_what_was_before_a_membership_is_not_carried(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, uses("e1", "8:00", "u1", "active"), event("e2", "8:30", group(SHOP)))
+    assert await tell(resolver, topics, joins("e3", "11:00", "u1"), joins("e4", "12:00", "u1")) == [
+        changed("app_account", "quiet", "full", "11:00"),
+        changed("app_place", "false", "true", "11:00"),
+    ]
+    named = {one["data"]["state"]: one["event_id"] for one in topics.lines if one["kind"] == "state.changed" and one["data"]["from"]}
+    assert named == {"app_account": "e3", "app_place": "e3"}
+    assert await held(resolver, topics) == ["full", "true"]
+
+
+async def test_a_late_first_sighting_moves_the_begin(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, uses("e1", "8:00", "u1", "active"), event("e2", "8:30", group(SHOP)), joins("e3", "11:00", "u1"))
+    assert await tell(resolver, topics, joins("e4", "10:00", "u1"), joins("e5", "9:00", "u1", ended=True)) == [
+        (
+            "state.corrected",
+            {
+                "state": state,
+                "old": [interval(off, begins, "11:00"), interval(on, "11:00", None)],
+                "new": [interval(off, begins, "10:00"), interval(on, "10:00", None)],
+            },
+        )
+        for state, on, off, begins in (("app_account", "full", "quiet", "8:30"), ("app_place", "true", "false", "8:00"))
+    ]
+    assert await held(resolver, topics) == ["full", "true"]
+    assert await tell(resolver, topics, joins("e4", "10:00", "u1"), joins("e6", "10:00", "u1")) == []
+
+
+async def test_of_a_membership_of_which_only_the_end_was_seen_nothing_is_carried(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, uses("e1", "8:00", "u1", "active"), joins("e2", "9:00", "u1", ended=True))
+    assert await held(resolver, topics) == ["quiet", "false"]
+    assert await tell(resolver, topics, joins("e3", "8:30", "u1")) != []
+    assert await carried_since(resolver) == {"app_account": ("quiet", "9:00"), "app_place": ("false", "9:00")}
+
+
+async def test_a_membership_begins_with_the_first_sighting_that_still_counts(resolver: Resolver) -> None:
+    topics = Topics()
+    log = [
+        event("e1", "8:00", group(SHOP)),
+        event("e2", "8:00", person("user_id:u1", "email:a@x.example"), person("user_id:u1", states={"use": "active"})),
+        event("e3", "9:00", person("email:a@x.example"), group(SHOP), memberships=[Membership(0, 1, "")]),
+        event("e4", "10:00", person("user_id:u1", "device:d"), group(SHOP), memberships=[Membership(0, 1, "")]),
+        joins("e5", "11:00", "u1"),
+    ]
+    await tell(resolver, topics, *log)
+    assert await carried_since(resolver) == {"app_account": ("full", "9:00"), "app_place": ("true", "9:00")}
+    await say(resolver, Kind.BLOCK, "email:a@x.example")
+    await drain(resolver, topics, SHARDS)
+    assert await carried_since(resolver) == {"app_account": ("full", "10:00"), "app_place": ("true", "10:00")}
+    await erase(resolver, "23:00", "device:d", log=log)
+    await drain(resolver, topics, SHARDS)
+    assert await carried_since(resolver) == {"app_account": ("full", "11:00"), "app_place": ("true", "11:00")}
+    await say(resolver, Kind.BLOCK, "email:a@x.example", holds=False, at=2)
+    await drain(resolver, topics, SHARDS)
+    assert await carried_since(resolver) == {"app_account": ("full", "9:00"), "app_place": ("true", "9:00")}
+    await held(resolver, topics)
+
+
+async def test_of_two_who_become_one_the_first_sighting_counts(resolver: Resolver) -> None:
+    topics = Topics()
+    seen = event("e1", "8:00", group(SHOP)), uses("e2", "8:00", "u1", "active"), joins("e3", "11:00", "u1"), joins("e4", "9:00", "u2")
+    await tell(resolver, topics, *seen)
+    together = [person(f"user_id:u{n}", "email:a@x.example") for n in (1, 2)]
+    await tell(resolver, topics, event("e5", "12:00", *together))
+    assert await carried_since(resolver) == {"app_account": ("full", "9:00"), "app_place": ("true", "9:00")}
+    await say(resolver, Kind.BLOCK, "email:a@x.example")
+    await drain(resolver, topics, SHARDS)
+    assert (await carried_since(resolver))["app_account"] == ("live", "11:00")
+    await held(resolver, topics)
 
 
 async def test_of_too_many_nothing_is_carried_in_whatever_order_they_came(resolver: Resolver) -> None:

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.correction import Correction, CorrectionBatch, Kind
+from resolvers.entity import Fact
 from resolvers.erasure import Erasure
 from resolvers.errors import NexusError
-from resolvers.folds import of_centre
+from resolvers.folds import World, of_centre
 from resolvers.instant import read_instant
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
@@ -306,16 +307,28 @@ async def in_redis(
         await resolver.close()
 
 
+def plain_spans(resolver: MemoryResolver, world: World) -> dict[tuple[str, str], tuple[int | None, int | None]]:
+    """Say when each membership began and ended, looking at all of its sightings at once."""
+    sightings: dict[tuple[str, str], list[tuple[Fact, bool]]] = {}
+    for pair, seen in resolver._kept.memberships.items():
+        member, group = (of_centre(resolver._kept.links[one], world.owner) for one in pair)
+        if member and group:
+            sightings.setdefault((member, group), []).extend(seen)
+    begun = {who: min((fact.occurred_at for fact, ends in seen if not ends), default=None) for who, seen in sightings.items()}
+    last = {who: max(seen) for who, seen in sightings.items()}
+    return {who: (begun[who], fact.occurred_at if ends else None) for who, (fact, ends) in last.items()}
+
+
 def plain_histories(resolver: MemoryResolver, rules: Rules) -> dict[str, Histories]:
     """Compute all histories of the set of observations and memberships, those of whom memberships connect again and again."""
     world, links = resolver.world(), resolver._kept.links.values()
     found: dict[str, Histories] = {}
+    spans = plain_spans(resolver, world)
     for _ in range(len(STATES)):
         around: dict[str, dict[str, list[Other]]] = {name: {"members": [], "groups": []} for name in world.entities}
-        for (member, group), one in world.memberships.items() if found else ():
-            ended = one.latest.occurred_at if one.ended else None
-            around[member]["groups"].append((found[group], ended))
-            around[group]["members"].append((found[member], ended))
+        for (member, group), span in spans.items() if found else ():
+            around[member]["groups"].append((found[group], *span))
+            around[group]["members"].append((found[member], *span))
         for name, view in world.entities.items():
             observed = {one for link in links if of_centre(link, world.owner) == name for one in link.states}
             found[name] = batch_histories(rules.states.of(view.entity_type), observed, view.first, NOW, around[name])

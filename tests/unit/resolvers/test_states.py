@@ -115,9 +115,10 @@ def test_what_an_entity_begins_with_is_of_no_event_unless_one_decided() -> None:
 @pytest.mark.parametrize(("every", "named"), [(False, ["", "e1", "e7"]), (True, ["", "e3", "e5"])])
 def test_what_is_carried_names_the_event_that_decided(every: bool, named: list[str]) -> None:
     others = [
-        Counterpart({"use": (Point(5, "on", "s", "e1"), Point(7, "off", "s", "e5"))}),
+        Counterpart({"use": (Point(5, "on", "s", "e1"), Point(7, "off", "s", "e5"))}, Fact(1, "s", "e0")),
         Counterpart(
-            {"use": (Point(5, "off", "s", "e8"), Point(6, "on", "s", "e3"), Point(7, "on", "s", "e6"), Point(8, "off", "s", "e7"))}
+            {"use": (Point(5, "off", "s", "e8"), Point(6, "on", "s", "e3"), Point(7, "on", "s", "e6"), Point(8, "off", "s", "e7"))},
+            Fact(1, "s", "e0"),
         ),
     ]
     component = Component("some", "use", jmespath.compile("value == 'on'"), "members", every)
@@ -125,6 +126,37 @@ def test_what_is_carried_names_the_event_that_decided(every: bool, named: list[s
 
 
 def test_who_leaves_decides_only_if_that_changed_it() -> None:
-    one, other = Counterpart({"use": ON}, Fact(9, "s", "e4")), Counterpart({"use": ()}, Fact(9, "s", "e8"))
+    begun = Fact(1, "s", "e0")
+    one, other = Counterpart({"use": ON}, begun, Fact(9, "s", "e4")), Counterpart({"use": ()}, begun, Fact(9, "s", "e8"))
     component = Component("some", "use", jmespath.compile("value == 'on'"), "members")
     assert [(one.since, one.value, one.event_id) for one in carried(component, [one, other], 0)][-1] == (9, "false", "e4")
+
+
+def carried_of(*others: Counterpart, every: bool = False, condition: str = "value == 'on'") -> list[tuple[int, str | None, str]]:
+    component = Component("some", "use", jmespath.compile(condition), "members", every)
+    return [(one.since, one.value, one.event_id) for one in carried(component, others, 0)]
+
+
+@pytest.mark.parametrize("first", [4, 5])
+def test_what_was_before_a_membership_is_not_carried(first: int) -> None:
+    on_and_off = {"use": (Point(2, "on", "s", "e1"), Point(3, "off", "s", "e2"), Point(first, "on", "s", "e9"), Point(8, "off", "s", "e3"))}
+    found = carried_of(Counterpart(on_and_off, Fact(5, "s", "e4"), Fact(7, "s", "e5")))
+    assert found == [(0, "false", ""), (5, "true", "e4"), (7, "false", "e5")]
+
+
+def test_who_comes_decides_only_if_that_changed_it() -> None:
+    on, idle = Counterpart({"use": ON}, Fact(1, "s", "e2")), Counterpart({}, Fact(9, "s", "e8"))
+    came = Counterpart({"use": ON}, Fact(9, "s", "e7"))
+    assert carried_of(on, idle, came, every=True) == [(0, "false", ""), (5, "true", "e1"), (9, "false", "e8")]
+    assert carried_of(on, idle, came) == [(0, "false", ""), (5, "true", "e1")]
+
+
+def test_no_value_counts_from_the_first_sighting_on_too() -> None:
+    assert carried_of(Counterpart({}, Fact(5, "s", "e4")), condition="value == null") == [(0, "false", ""), (5, "true", "e4")]
+
+
+def test_a_membership_of_which_only_the_end_was_seen_carries_nothing() -> None:
+    for begun in (None, Fact(9, "s", "e3")):
+        assert carried_of(Counterpart({"use": ON}, begun, Fact(9, "s", "e4"))) == [(0, "false", "")]
+    only_ended = Counterpart({"use": ()}, None, Fact(9, "s", "e4"))
+    assert carried_of(Counterpart({"use": ON}, Fact(1, "s", "e0")), only_ended, every=True)[-1] == (5, "true", "e1")

@@ -81,8 +81,9 @@ def _put_memberships(expected: Expected, dump: Dump) -> None:
         dump.folds[place] = Fold(*_sightings(one), pairs[place])
 
 
-def _sightings(one: Belonging) -> tuple[Fact, bool, Fact | None]:
-    return _fact(one.latest), one.ended, None if one.active is None else _fact(one.active)
+def _sightings(one: Belonging) -> tuple[Fact, bool, Fact | None, Fact | None]:
+    active, begun = (None if role is None else _fact(role) for role in (one.active, one.begun))
+    return _fact(one.latest), one.ended, active, begun
 
 
 def _fact(role: Role) -> Fact:

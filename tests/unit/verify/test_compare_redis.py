@@ -187,6 +187,12 @@ def stale_membership(spoilt: Spoilt) -> None:
     spoilt.dump.folds[place] = fold._replace(ended=True)
 
 
+def begun_too_late(spoilt: Spoilt) -> None:
+    place, fold = spoilt.dump.folds.popitem()
+    (at, source, event_id), role = fold.latest
+    spoilt.dump.folds[place] = fold._replace(begun=((at + 1, source, event_id), role))
+
+
 def told_under_another(spoilt: Spoilt) -> None:
     place, pair = spoilt.dump.pairs.popitem()
     spoilt.dump.pairs[place] = pair._replace(told=(spoilt.digest(OLD), spoilt.digest(COMPANY)[::-1]))
@@ -238,6 +244,7 @@ CASES: dict[Callable[[Spoilt], None], str] = {
     lost_membership: "redis.membership.missing",
     ghost_membership: "redis.membership.ghost",
     stale_membership: "redis.membership.ended",
+    begun_too_late: "redis.membership.begun",
     told_under_another: "redis.belonging.told",
     forgotten_meeting: "redis.seen_with",
     left_in_the_outbox: "redis.outbox",
