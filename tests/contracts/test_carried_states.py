@@ -16,6 +16,7 @@ from streams.settings import StateSettings
 from tests.contracts.conftest import opened
 from tests.contracts.test_resolver_corrections import say
 from tests.contracts.test_resolver_erasures import erase
+from tests.contracts.test_resolver_recovery import read_all
 from tests.contracts.test_resolver_states import Clock, changed, interval
 from tests.histories import ENTITIES, KEY, at, batch, documents, event, group, person
 from tests.telling import Topics, check_told, drain
@@ -221,6 +222,17 @@ async def test_of_two_who_become_one_the_first_sighting_counts(resolver: Resolve
     await say(resolver, Kind.BLOCK, "email:a@x.example")
     await drain(resolver, topics, SHARDS)
     assert (await carried_since(resolver))["app_account"] == ("live", "11:00")
+    await held(resolver, topics)
+
+
+async def test_a_begin_that_was_not_told_before_a_loss_is_told_after_it(resolver: Resolver) -> None:
+    topics = Topics()
+    await tell(resolver, topics, uses("e1", "8:00", "u1", "active"), event("e2", "8:30", group(SHOP)), joins("e3", "11:00", "u1"))
+    assert await resolver.recover({})
+    await resolver.apply(batch([joins("e4", "10:00", "u1")], 3, rules=RULES))
+    await read_all(resolver, topics)
+    await drain(resolver, topics, SHARDS)
+    assert await carried_since(resolver) == {"app_account": ("full", "10:00"), "app_place": ("true", "10:00")}
     await held(resolver, topics)
 
 

@@ -211,6 +211,17 @@ async def test_a_group_has_the_members_of_the_time(past: Past) -> None:
     assert (await past.at("10:30", shop))["member_count"] == 2 <= LISTED_MEMBERS
 
 
+async def test_a_merged_id_had_what_its_memberships_carried_since_they_began(past: Past) -> None:
+    await past.tell(event("e0", "8:00", person("user_id:u1"), group(SHOP)), event("e1", "8:30", person("user_id:u2")))
+    await past.tell(joins("e2", "11:00", "u2"), joins("e3", "10:00", "u2"), joins("e4", "9:00", "u2", ended=True))
+    former = await past.id_of("user_id:u2")
+    await past.tell(*(event(f"m{n}", "12:00", person(f"user_id:u{n}", "email:a@x.example")) for n in (1, 2)))
+    assert former != await past.id_of("user_id:u2")
+    assert (await past.at("9:30", former))["states"] == {}
+    assert (await past.at("10:30", former))["states"] == {"app_live": {"value": "yes", "since": at("10:00")}}
+    assert (await past.at("11:30", former))["states"] == {"app_live": {"value": "yes", "since": at("10:00")}}
+
+
 async def test_a_log_that_was_cut_says_since_when_it_is_whole(past: Past) -> None:
     await past.tell(event("e1", "9:00", person("user_id:a", traits={"name": "Ann", "plan": "free"})))
     await past.tell(event("e2", "10:00", person("user_id:a", traits={"plan": "paid"})))
