@@ -151,7 +151,7 @@ def read_membership(pair: tuple[str, str], fold: bytes) -> MembershipView | None
     if not fold:
         return None
     latest, ended, active, begun, _, _ = _decode_fold(fold)
-    return MembershipView(*pair, _fact(latest), bool(ended), _fact_if_any(active), _fact_if_any(begun))
+    return MembershipView(*pair, _fact(latest), bool(ended), _fact_if_any(active), _fact_if_any(active if begun is True else begun))
 
 
 def entity_type_of(named: bytes) -> str:

@@ -606,7 +606,7 @@ do
 
   local function write_memberships()
     for _, b in pairs(belongs) do
-      if b and b.dirty then put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.begun, b.next_a, b.next_g, b.told_p, b.told_g, b.gen })) end
+      if b and b.dirty then put(pair_key(b.name), b.name, cmsgpack.pack({ b.latest, b.ended, b.active, b.begun == b.active or b.begun, b.next_a, b.next_g, b.told_p, b.told_g, b.gen })) end
     end
     for _, q in pairs(lists) do
       if q.dirty then
@@ -617,7 +617,7 @@ do
     for name, f in pairs(folds) do
       if f.dirty then
         if f.latest then
-          put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false, f.begun or false, f.count, f.gen }))
+          put(bucket('r', name), name, cmsgpack.pack({ f.latest, f.ended, f.active or false, f.begun == f.active or f.begun, f.count, f.gen }))
           if f.raw == '' then index(name, 'SADD') end
         else
           redis.call('HDEL', bucket('r', name), name)

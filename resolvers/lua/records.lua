@@ -325,6 +325,9 @@ local belongs = {}
 local NOTHING = string.rep('\0', 10)
 local LISTS = '>c10c10'
 
+-- When a membership began, as it is packed: true where that is its active fact, so that one that was seen once takes no more room.
+local function begun_of(packed, active) if packed == true then return active end return packed end
+
 local function pair_key(name, kind)
   local a, g = struct.unpack('>I5I5', name)
   return BASE .. (kind and ':' .. kind .. ':' or ':m:') .. ((a * 31 + g) % buckets)
@@ -337,7 +340,7 @@ local function belonging(name)
     b = false
     if raw then
       local r = cmsgpack.unpack(raw)
-      b = { name = name, latest = r[1], ended = r[2], active = r[3] or false, begun = r[4] or false, next_a = r[5], next_g = r[6], told_p = r[7], told_g = r[8], gen = r[9] }
+      b = { name = name, latest = r[1], ended = r[2], active = r[3] or false, begun = begun_of(r[4], r[3]), next_a = r[5], next_g = r[6], told_p = r[7], told_g = r[8], gen = r[9] }
     end
     belongs[name] = b
   end
@@ -366,7 +369,10 @@ local function fold_of(name)
   if f then return f end
   local raw = redis.call('HGET', bucket('r', name), name)
   f = { name = name, raw = raw or '', count = 0, gen = 0 }
-  if raw then f.latest, f.ended, f.active, f.begun, f.count, f.gen = unpack(cmsgpack.unpack(raw)) end
+  if raw then
+    f.latest, f.ended, f.active, f.begun, f.count, f.gen = unpack(cmsgpack.unpack(raw))
+    f.begun = begun_of(f.begun, f.active)
+  end
   folds[name] = f
   return f
 end

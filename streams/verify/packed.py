@@ -165,7 +165,7 @@ def parse_pair(packed: bytes) -> Pair:
     """Read a record of `m`."""
     latest, ended, active, begun, next_group, next_member, person, group, _ = _unpacked(packed)
     following = pair_name(next_group), pair_name(next_member)
-    return Pair(_fact_or_none(latest), ended == 1, _fact_or_none(active), _fact_or_none(begun), *following, (person, group))
+    return Pair(_fact_or_none(latest), ended == 1, *_active_and_begun(active, begun), *following, (person, group))
 
 
 def pair_name(packed: bytes) -> PairName:
@@ -188,7 +188,7 @@ def parse_erasure(packed: bytes) -> tuple[int, bytes]:
 def parse_fold(packed: bytes) -> Fold:
     """Read a record of `r`."""
     latest, ended, active, begun, pairs, _ = _unpacked(packed)
-    return Fold(_fact(latest), ended == 1, _fact_or_none(active), _fact_or_none(begun), pairs)
+    return Fold(_fact(latest), ended == 1, *_active_and_begun(active, begun), pairs)
 
 
 def parse_heads(packed: bytes) -> ListHeads:
@@ -218,6 +218,11 @@ def _fact(packed: list[Any]) -> Fact:
 
 def _fact_or_none(packed: list[Any] | Literal[False]) -> Fact | None:
     return _fact(packed) if packed else None
+
+
+def _active_and_begun(active: list[Any] | Literal[False], begun: list[Any] | bool) -> tuple[Fact | None, Fact | None]:
+    """Read both; the first of a membership is `True` where it is its active one."""
+    return _fact_or_none(active), _fact_or_none(active if begun is True else begun)
 
 
 def _trait(packed: list[Any]) -> Fact:

@@ -58,7 +58,7 @@ def test_memberships_are_facts_with_their_place_in_two_lists() -> None:
     following = number(7) + number(9)
     dump.read("m", str((7 * 31 + 8) % 16), {number(7) + number(8): packed([FACT, 1, False, FACT, following, bytes(10), DIGEST, DIGEST, 4])})
     dump.read("q", "0", {b"\x01": number(7) + number(8) + bytes(10)})
-    dump.read("r", "7", {DIGEST + DIGEST: packed([FACT, 0, FACT, FACT, 2, 4])})
+    dump.read("r", "7", {DIGEST + DIGEST: packed([FACT, 0, FACT, True, 2, 4])})
     assert dump.pairs == {(7, 8): Pair(ANN, True, None, ANN, (7, 9), (0, 0), (DIGEST, DIGEST))}  # noqa: FBT003 - as it is packed
     assert dump.heads == {1: ListHeads((7, 8), (0, 0))}
     assert dump.folds == {(DIGEST, DIGEST): Fold(ANN, ended=False, active=ANN, begun=ANN, pairs=2)}
