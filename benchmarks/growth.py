@@ -1,12 +1,14 @@
 """What an event costs below Kafka as the graph grows, all of it told, beside one MGET of the event's keys and the smallest layout.
 
-Run with `python -m benchmarks.growth [--identifiers 1000000] [--shape persons|repeated|chains|hub] [--out DIRECTORY]`. It starts two
-servers of its own: the resolver's, and one for the reference. Events are applied 200 a call; after each 1,000 everything is settled,
-swept, taken, kept and finished, so that the outbox is empty. A mark's costs are those of the last events before it (a fifth of all events,
-10,000 at most): Redis's CPU from `INFO cpu`, by script from what Linux counts for its thread, the worker's from this process's. Bytes are
-`used_memory` without that of the empty space. The smallest layout keeps digest -> entity, and an entity's traits, in hashes that are
-listpacks; its buckets are made for all identifiers, so that its bytes mean something at the last mark only. What is known is written
-after each mark. Of `repeated`, every second event is an older one again.
+Run with `python -m benchmarks.growth [--identifiers 1000000] [--shape persons|repeated|sessions|chains|hub] [--out DIRECTORY]`.
+It starts two servers of its own: the resolver's, and one for the reference. Events are applied 200 a call; after each 1,000
+everything is settled, swept, taken, kept and finished, so that the outbox is empty. A mark's costs are those of the last events
+before it (a fifth of all events, 10,000 at most): Redis's CPU from `INFO cpu`, by script from what Linux counts for its thread,
+the worker's from this process's. Bytes are `used_memory` without that of the empty space. The smallest layout keeps digest ->
+entity, and an entity's traits, in hashes that are listpacks; its buckets are made for all identifiers, so that its bytes mean
+something at the last mark only. What is known is written after each mark. Of `repeated`, every second event is an older one
+again. Of `sessions`, one in twenty is one of `persons`; the others are of known people who are seen 19 times within some minutes,
+ten of them at a time, as a product's events are.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import msgspec
 from redis.asyncio import Redis
 
 from benchmarks.plot import svg
@@ -49,14 +52,17 @@ TYPES = ("user_id", "email", "device")
 RULES = Rules.from_settings(
     {"person": EntitySettings(identifiers={name: IdentifierSettings() for name in TYPES}, size=10_000_000)}, b"benchmark"
 )
-PER_EVENT = {"persons": 1.5, "repeated": 0.75, "chains": 1.01, "hub": 1.0}
+PER_EVENT = {"persons": 1.5, "repeated": 0.75, "sessions": 0.075, "chains": 1.01, "hub": 1.0}
 """New identifiers that an event of a shape brings."""
 
 
 def event(shape: str, number: int) -> Event:
-    """Make event number so many of a shape; of `repeated`, every second one is an older one again."""
+    """Make event number so many of a shape."""
     if shape == "repeated":
         return event("persons", number // 4 if number % 2 else number // 2)
+    if shape == "sessions":
+        seen = event("persons", _of_sessions(number))
+        return msgspec.structs.replace(seen, event_id=f"e{number}", occurred_at=write_instant(BIRTH_MS + number * 1_000))
     who, second = divmod(number, 2)
     named = {
         "persons": [("email", f"person{who}@mail.example"), ("device", f"d-{who:016x}") if second else ("user_id", f"user-{who}")],
@@ -66,6 +72,14 @@ def event(shape: str, number: int) -> Event:
     traits = {"name": f"Person Number {who}"} if second else {"plan": "business"}
     person = Participant("person", "", [Identifier(*one) for one in named], dict(traits))
     return Event(f"e{number}", "bench", "seen", write_instant(BIRTH_MS + number * 1_000), participants=[person])
+
+
+def _of_sessions(number: int) -> int:
+    """Choose whose event comes: ten of each 200 are of new people, the others of ten known ones in turn."""
+    block, place = divmod(number, 200)
+    if place < 10:
+        return block * 10 + place
+    return (block * 7_919 + place % 10 * 104_729) % (block * 5 + 5) * 2 + 1
 
 
 class Reference:

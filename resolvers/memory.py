@@ -35,7 +35,7 @@ from resolvers.instant import Clock, at_the_end
 from resolvers.kept import Kept, event_of
 from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 from resolvers.noted import Noted
-from resolvers.port import Applied, Backlog, Ends, OutputRecord, Reread, Round, ToldRecord, Waiting
+from resolvers.port import Applied, Backlog, Ends, OutputRecord, Ready, Reread, Round, ToldRecord, Waiting
 from resolvers.recovery import Recovery, Step
 from resolvers.round_order import in_order
 from resolvers.rules import Rules
@@ -43,15 +43,7 @@ from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting
 from resolvers.standing import Standing
 from resolvers.state_changes import refusals, state_changes
-from resolvers.timeline import (
-    changes,
-    ended,
-    joinings,
-    membership_changes,
-    partings,
-    timeline_record,
-    untold,
-)
+from resolvers.timeline import changes, ended, joinings, membership_changes, partings, timeline_record, untold
 from resolvers.told import comparable, told_view
 
 Views = dict[str, EntityView | MembershipView]
@@ -348,6 +340,10 @@ class MemoryResolver:
         now = self._documents(world)
         dirty = sum(self._dirty(key, now, world) for key in now.keys() | self._told.keys())
         return Backlog(dirty, len(self._rounds), 0, len(self._recovery.steps))
+
+    async def ready(self) -> Ready:
+        """Name every shard: what is dirty is computed, never marked."""
+        return Ready(frozenset(range(self._shards)))
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Give an identifier's document."""

@@ -132,6 +132,18 @@ class Backlog:
         return not (self.dirty or self.in_flight or self.sweeps or self.recovering or self.cases or self.rereads)
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What has something to do at a glance: shards with keys to tell, cases to settle, sweeps to go on with.
+
+    What comes with time alone, as a value that lapses, and what a recovery asks for is not among it: look for that now and then.
+    """
+
+    shards: frozenset[int]
+    cases: bool = False
+    sweeps: bool = False
+
+
 class Resolver(Protocol):
     """One space's identity graph. Safe to call from one event loop; many workers may hold one each."""
 
@@ -227,6 +239,9 @@ class Resolver(Protocol):
 
     async def backlog(self) -> Backlog:
         """Count what is applied and not yet told."""
+
+    async def ready(self) -> Ready:
+        """Glance at what there is to do: the cheapest question, to be asked often. It may name more, and does not notice a loss."""
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Give the identifier's document, without version, or None when it was never seen."""

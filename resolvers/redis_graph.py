@@ -24,9 +24,10 @@ from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import Clock, at_the_end
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
-from resolvers.port import Applied, Backlog, Ends, Reread, Round, ToldRecord, Waiting
+from resolvers.port import Applied, Backlog, Ends, Ready, Reread, Round, ToldRecord, Waiting
 from resolvers.redis_composing import composed, view_of
-from resolvers.redis_refusals import passing
+from resolvers.redis_ready import ready
+from resolvers.redis_refusals import ADVICE, passing
 from resolvers.redis_rows import BIAS_MS, Rows, pack, unpack
 from resolvers.redis_settling import settle
 from resolvers.redis_told import told_row
@@ -120,7 +121,7 @@ class RedisResolver:
         found = {name.decode(): value.decode() for name, value in zip(stored[::2], stored[1::2], strict=True)}
         for name, expected in fixed.items():
             if found.get(name) != expected:
-                raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {_ADVICE[name]}")
+                raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {ADVICE[name]}")
         self._born = found.get("born", "")
         self._codes = dict(zip(types, codes, strict=True))
         self._guards = pack(list(guard_rows(self._codes, self._rules)))
@@ -262,6 +263,10 @@ class RedisResolver:
         _, counts = await self._call("backlog", self._given())
         return Backlog(*counts)
 
+    async def ready(self) -> Ready:
+        """Look at queues, without a script."""
+        return await self._asked(ready(self._redis, self._base, self._shards))
+
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Look an identifier up."""
         row = await self._look("identifier", identifier_digest(self._rules.identity_key, identifier))
@@ -385,13 +390,3 @@ class RedisResolver:
         if founder == NOBODY:
             return None
         return self._rows.entity_id(founder, seen.entity_type.encode() + b":")
-
-
-_ADVICE = {
-    "format": "the space was made by another version of nexus-streams; rebuild it into a new space",
-    "buckets": "redis.buckets is fixed when a space is born; set it back or rebuild into a new space",
-    "shards": "partitions is fixed when a space is born; set it back or rebuild into a new space",
-    "rules": "the rules of who is who have changed; rebuild into a new space, or set them back",
-    "carries": "the states have changed; rebuild into a new space, or set them back",
-    "identity_key": "identity_key is fixed when a space is born; set it back or rebuild into a new space",
-}

@@ -17,7 +17,7 @@ import msgspec
 
 from resolvers.carried import ALONE, FALSE, TRUE, Around, Component, Decider, History, carried, deciding, seen_as
 from resolvers.entity import Fact, Point
-from resolvers.expressions import MOST_CHARACTERS, asked
+from resolvers.expressions import MOST_CHARACTERS, asked, cut
 
 Observation = tuple[str, int, str, str, int, str]
 """A state seen: (state, event time in ms, source, event id, participant, value)."""
@@ -41,7 +41,7 @@ class Derivation:
     _known: dict[tuple[str | None, ...], str | None] = field(default_factory=dict, compare=False, repr=False)
 
     def value(self, present: tuple[str | None, ...]) -> str | None:
-        """Give the value that follows, of the components' values in order; None for none."""
+        """Give the value that follows, allowed or not, of the components' values in order; None for none. One that is too long is cut."""
         if present not in self._known:
             if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
@@ -76,16 +76,24 @@ _BY_TIME = itemgetter(0)
 
 
 def histories(
-    rules: StateRules, observations: Iterable[Observation], first_seen: int, now: int, around: Around = ALONE
+    rules: StateRules,
+    observations: Iterable[Observation],
+    first_seen: int,
+    now: int,
+    around: Around = ALONE,
+    wrong: list[Observation] | None = None,
 ) -> dict[str, History]:
-    """Compute the history of every state, declared or not, that has one. Times are in ms; `now` bounds what lapses."""
+    """Compute the history of every state, declared or not, that has one. Times are in ms; `now` bounds what lapses.
+
+    Values that follow and are not allowed are added to `wrong`, as if their event had shown them.
+    """
     seen: dict[str, list[Observation]] = {}
     for one in observations:
         seen.setdefault(one[0], []).append(one)
     found = {name: observed(rules.get(name, _PLAIN), seen[name], first_seen, now) for name in seen}
     for name, rule in rules.items():
         if rule.derivation is not None:
-            found[name] = derived(rule, rule.derivation, found, first_seen, around)
+            found[name] = derived(rule, rule.derivation, found, first_seen, around, wrong)
         elif name not in found and rule.initial is not None:
             found[name] = observed(rule, (), first_seen, now)
     return {name: found[name] for name in sorted(found) if found[name]}
@@ -121,7 +129,11 @@ def holding(rule: StateRule, observations: Iterable[Observation]) -> list[Observ
 
 def _allows(rule: StateRule, value: str) -> bool:
     """Say whether a value may be observed: one that is too long never, nor any of a state that follows from others."""
-    return len(value) <= MOST_CHARACTERS and rule.derivation is None and (rule.values is None or value in rule.values)
+    return rule.derivation is None and _may_have(rule, value)
+
+
+def _may_have(rule: StateRule, value: str) -> bool:
+    return len(value) <= MOST_CHARACTERS and (rule.values is None or value in rule.values)
 
 
 def _lapsed(rule: StateRule, points: list[Point], value: str | None, since: int, event: Fact, until: int) -> str | None:
@@ -132,8 +144,18 @@ def _lapsed(rule: StateRule, points: list[Point], value: str | None, since: int,
     return value
 
 
-def derived(rule: StateRule, derivation: Derivation, found: Mapping[str, History], first_seen: int, around: Around = ALONE) -> History:
-    """Compute the history of a state that follows from others: each keeps its value until it has another. Only changes are kept."""
+def derived(
+    rule: StateRule,
+    derivation: Derivation,
+    found: Mapping[str, History],
+    first_seen: int,
+    around: Around = ALONE,
+    wrong: list[Observation] | None = None,
+) -> History:
+    """Compute the history of a state that follows from others: each keeps its value until it has another. Only changes are kept.
+
+    A value that is not allowed is added to `wrong`, where it begins to follow.
+    """
     moves = [
         (point.since, place, point)
         for place, part in enumerate(derivation.components)
@@ -143,22 +165,35 @@ def derived(rule: StateRule, derivation: Derivation, found: Mapping[str, History
         moves.sort(key=_BY_TIME)
     present: list[str | None] = [None] * len(derivation.components)
     points: list[Point] = []
-    value = _following(rule, derivation, present)
-    if value is not None and (not moves or moves[0][0] > first_seen):
-        points.append(Point(first_seen, value))
+    said = derivation.value(tuple(present))
+    value = _following(rule, said)
+    if not moves or moves[0][0] > first_seen:
+        if value is not None:
+            points.append(Point(first_seen, value))
+        _note_wrong(rule, said, first_seen, ("", ""), wrong)
+    else:
+        said = None
     for at, together in groupby(moves, key=_BY_TIME):
         moved = [(point.source, point.event_id, (place, point.value)) for _, place, point in together]
-        before = tuple(present)
+        before, said_before = tuple(present), said
         for *_, (place, now) in moved:
             present[place] = now
-        follows = _following(rule, derivation, present)
+        said = derivation.value(tuple(present))
+        follows = _following(rule, said)
         if follows != (points[-1].value if points else None):
             by = (
                 _decider(rule, derivation, moved, before, tuple(present)) if follows != value else ()
             )  # it begins with what it would be alone
             points.append(Point(at, follows, *by))
+        if said != said_before:
+            _note_wrong(rule, said, at, max(one[:2] for one in moved), wrong)
         value = follows
     return tuple(points)
+
+
+def _note_wrong(rule: StateRule, said: str | None, at: int, event: tuple[str, str], wrong: list[Observation] | None) -> None:
+    if said is not None and wrong is not None and not _may_have(rule, said):
+        wrong.append((rule.name, at, *event, 0, said))
 
 
 def _decider(
@@ -167,10 +202,10 @@ def _decider(
     """Choose the event among those of the components that changed as the expression sees them."""
     parts = derivation.components
     seen = [one for one in moved if seen_as(parts[one[2][0]], before[one[2][0]]) != seen_as(parts[one[2][0]], one[2][1])]
-    value = _following(rule, derivation, after)
+    value = _following(rule, derivation.value(after))
 
     def with_one(place: int, now: str | None, others: Values) -> str | None:
-        return _following(rule, derivation, (*others[:place], now, *others[place + 1 :]))
+        return _following(rule, derivation.value((*others[:place], now, *others[place + 1 :])))
 
     return deciding(
         seen,
@@ -179,9 +214,8 @@ def _decider(
     )
 
 
-def _following(rule: StateRule, derivation: Derivation, present: Sequence[str | None]) -> str | None:
-    value = derivation.value(tuple(present))
-    return rule.initial if value is None or (rule.values is not None and value not in rule.values) else value
+def _following(rule: StateRule, said: str | None) -> str | None:
+    return said if said is not None and _may_have(rule, said) else rule.initial
 
 
 def refused(rules: StateRules, observations: Iterable[Observation]) -> list[Observation]:
@@ -210,5 +244,4 @@ def _text(value: object) -> str | None:
         return None
     if isinstance(value, bool):
         return TRUE if value else FALSE
-    found = value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
-    return found if len(found) <= MOST_CHARACTERS else None
+    return cut(value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode())

@@ -8,6 +8,7 @@ decides which worker publishes which shard.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -37,6 +38,12 @@ log = structlog.get_logger(__name__)
 _json = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes | None]]).decode
+
+LARGE_BYTES = 1024 * 1024
+"""A longer round is kept compressed: it has an entity of very many changes, whose records are alike, and one call stores it."""
+
+_COMPRESSED = b"\x78"
+"""How zlib's bytes begin, and no list of msgpack does."""
 
 
 class Turn(Enum):
@@ -206,7 +213,7 @@ class ShardPublisher:
 
 
 def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False, hide: Hide | None = None) -> bytes:
-    """Write a round's records, each with its version, as the bytes that are kept and sent."""
+    """Write a round's records, each with its version, as the bytes that are kept, and what they hold is sent."""
     recorded_at = format_time(at_ms)
     lines: dict[str, int] = {}
     packed: list[tuple[str, bytes, bytes | None]] = []
@@ -222,7 +229,8 @@ def encode_round(taken: Round, at_ms: int, *, tombstones: bool = False, hide: Hi
         elif value is not None:
             value = None if tombstones and ended_id(record) else {**value, "version": taken.number}
         packed.append((record.topic, record.key.encode("utf-8", "surrogatepass"), None if value is None else _json(value)))
-    return _pack(packed)
+    written = _pack(packed)
+    return written if len(written) <= LARGE_BYTES else zlib.compress(written, 1)
 
 
 def ended_id(record: OutputRecord) -> bool:
@@ -233,6 +241,7 @@ def ended_id(record: OutputRecord) -> bool:
 def by_topic(payload: bytes, topics: Mapping[str, str], headers: Sequence[Headers] = ()) -> dict[str, Sequence[Outgoing]]:
     """Read a round's bytes back as records to write, in order, by topic; `headers` are those of its records in their order, or none."""
     found: dict[str, list[Outgoing]] = {}
-    for (word, key, value), of in zip(_unpack(payload), headers or repeat(NO_HEADERS), strict=False):
+    packed = zlib.decompress(payload) if payload.startswith(_COMPRESSED) else payload
+    for (word, key, value), of in zip(_unpack(packed), headers or repeat(NO_HEADERS), strict=False):
         found.setdefault(topics[word], []).append(Outgoing(topics[word], key, value, of))
     return dict(found.items())

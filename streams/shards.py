@@ -33,13 +33,16 @@ FIRST_IDLE_SECONDS = 0.005
 ROUND_SECONDS = 0.05
 """From the beginning of one round of a shard to that of the next: a transaction costs Kafka as much with one key as with fifty."""
 
-LONGEST_IDLE_SECONDS = 0.05
+GLANCE_SECONDS = 0.05
+"""How often a worker asks Redis whether others have left it something to do; what it did itself it looks after at once."""
+
+LONGEST_IDLE_SECONDS = 1.0
+"""After so long everything is looked after, named by a glance or not: what comes with time alone, and a Redis that lost what it knew."""
+
 FENCED_SECONDS = 1.0
 LOST_SECONDS = 0.2
 WAITING_SECONDS = 0.2
 SWEEP_KEYS = 1_000
-SWEEP_IDLE_SECONDS = 0.2
-SETTLE_IDLE_SECONDS = 0.1
 SWEEP_BELOW = 2_000
 """Output keys that may wait to be told while a sweep adds to them."""
 
@@ -132,7 +135,7 @@ class ShardSource(Service):
         rebalanced: Callable[[], None] = lambda: None,
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
-        """`make_consumer` gives a started consumer with a group; `dirty` is set when there may be something to tell.
+        """`make_consumer` gives a started consumer with a group; `dirty` is set when this worker may have made something to tell.
 
         `recovering` is told what a recovery waits for, and with an empty text that there is none; `waiting` of
         what is to be told, now and then; `rebalanced` when shards were handed out anew.
@@ -154,7 +157,9 @@ class ShardSource(Service):
         self._rebalanced = rebalanced
         self._consumer: AIOKafkaConsumer | None = None
         self._assignment: Assignment | None = None
-        self._wakes: set[asyncio.Event] = set()
+        self._wakes: dict[int, asyncio.Event] = {}
+        self._cases = asyncio.Event()
+        self._sweeps = asyncio.Event()
 
     @property
     def places(self) -> list[int]:
@@ -187,13 +192,18 @@ class ShardSource(Service):
 
     @Service.task
     @enduring
-    async def _wake(self) -> None:
-        """Pass the news that something is dirty on to every shard."""
+    async def _glance(self) -> None:
+        """Wake who has something to do."""
         while not self.should_stop:
-            await self._dirty.wait()
+            await woken(self._dirty, GLANCE_SECONDS)
             self._dirty.clear()
-            for wake in self._wakes:
-                wake.set()
+            ready = await patiently(self._resolver.ready, "a glance at the outbox", self._patience_seconds, self._trouble)
+            for shard in ready.shards & self._wakes.keys():
+                self._wakes[shard].set()
+            if ready.cases:
+                self._cases.set()
+            if ready.sweeps:
+                self._sweeps.set()
 
     @Service.task
     @enduring
@@ -204,63 +214,68 @@ class ShardSource(Service):
         """
         held_back = 0.0
         while not self.should_stop:
-            pause = SWEEP_IDLE_SECONDS
+            pause = LONGEST_IDLE_SECONDS
+            self._sweeps.clear()
             with contextlib.suppress(StoreLost):  # the shards notice it too, and begin the recovery
                 backlog = await patiently(self._resolver.backlog, "counting the outbox", self._patience_seconds, self._trouble)
                 self._waiting(backlog)
                 self._recovering(f"{backlog.recovering} shards wait for the logs, or read their topics" if backlog.recovering else "")
-                pause = FIRST_IDLE_SECONDS if backlog.sweeps else SWEEP_IDLE_SECONDS
+                pause = FIRST_IDLE_SECONDS if backlog.sweeps else LONGEST_IDLE_SECONDS
                 if backlog.sweeps and (backlog.recovering or backlog.dirty < SWEEP_BELOW or held_back >= SWEEP_AT_LEAST_SECONDS):
                     await patiently(lambda: self._resolver.sweep(SWEEP_KEYS), "sweeping", self._patience_seconds, self._trouble)
                     self._dirty.set()
                     held_back = 0.0
-            held_back += pause
-            await self.sleep(pause)
+            if pause == FIRST_IDLE_SECONDS:
+                held_back += pause
+                await self.sleep(pause)
+            else:
+                await woken(self._sweeps, pause)
 
     @Service.task
     @enduring
     async def _settle(self) -> None:
         """Settle cases: what evidence joins against a guard. Every worker does; one case is in one worker's hands at a time."""
-        idle = FIRST_IDLE_SECONDS
         while not self.should_stop:
+            waiting = 0
+            self._cases.clear()
             with contextlib.suppress(StoreLost):
                 waiting = await patiently(self._resolver.settle, "settling cases", self._patience_seconds, self._trouble)
-                idle = FIRST_IDLE_SECONDS if waiting else min(idle * 2, SETTLE_IDLE_SECONDS)
-                if waiting:
-                    self._dirty.set()
-            await self.sleep(idle)
+            if waiting:
+                self._dirty.set()
+                await self.sleep(FIRST_IDLE_SECONDS)
+            else:
+                await woken(self._cases, LONGEST_IDLE_SECONDS)
 
     async def _tend(self, held: Held) -> None:
         """Give one shard turn after turn until it is taken away."""
         publisher, wake = self._make_publisher(held.place.partition), asyncio.Event()
-        self._wakes.add(wake)
+        self._wakes[held.place.partition] = wake
         try:
             await self._take_turns(held, publisher, wake)
         except asyncio.CancelledError:
             if not held.given_up.is_set():
                 raise
         finally:
-            self._wakes.discard(wake)
+            if self._wakes.get(publisher.shard) is wake:
+                del self._wakes[publisher.shard]
             await publisher.close()
 
     async def _take_turns(self, held: Held, publisher: ShardPublisher, wake: asyncio.Event) -> None:
-        idle, loop = FIRST_IDLE_SECONDS, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         while not held.given_up.is_set():
             wake.clear()
             begun = loop.time()
             turn = await self._turn(held, publisher)
-            if turn is Turn.TOLD:
-                idle = FIRST_IDLE_SECONDS
-                await held.interruptible(asyncio.sleep(begun + ROUND_SECONDS - loop.time()))
-            elif turn is Turn.FENCED:
+            if turn is Turn.FENCED:
                 await held.interruptible(asyncio.sleep(FENCED_SECONDS))
             elif turn is Turn.LOST:
                 await held.interruptible(asyncio.sleep(LOST_SECONDS))
             elif turn is Turn.WAITING:
                 await held.interruptible(asyncio.sleep(WAITING_SECONDS))
-            elif turn is Turn.NOTHING:
-                await held.interruptible(woken(wake, idle))
-                idle = min(idle * 2, LONGEST_IDLE_SECONDS)
+            elif turn is not None:
+                if turn is Turn.TOLD:
+                    await held.interruptible(asyncio.sleep(begun + ROUND_SECONDS - loop.time()))
+                await held.interruptible(woken(wake, LONGEST_IDLE_SECONDS))  # at once where a glance named it meanwhile
 
     async def _turn(self, held: Held, publisher: ShardPublisher) -> Turn | None:
         """Have the agent do one turn, again while Kafka or Redis does not answer. None when the shard is given up."""

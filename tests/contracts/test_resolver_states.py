@@ -181,6 +181,57 @@ async def test_of_a_state_that_follows_from_others_whatever_is_observed_is_refus
     assert await of_person(resolver) == {"customer_stage": {"value": "lead", "since": at("9:00")}}
 
 
+STRICT = Rules.from_settings(
+    ENTITIES,
+    KEY,
+    [
+        StateSettings.model_validate(one)
+        for one in (
+            {"name": "billing_subscription", "entity": "person", "participant": "subscription"},
+            {
+                "name": "customer_stage",
+                "entity": "person",
+                "values": ["lead", "paying"],
+                "initial": "lead",
+                "derived": {"components": {"billing": "billing_subscription"}, "value": "billing"},
+            },
+        )
+    ],
+)
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def strict(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Resolver]:
+    """Give a resolver of a derived state that may not have every value that follows."""
+    async with opened(request, STRICT, clock=clock) as found:
+        yield found
+
+
+async def test_a_value_that_follows_and_is_not_allowed_is_refused_once(strict: Resolver) -> None:
+    async def told(*seen: Event) -> list[tuple[str, dict[str, Any], str | None]]:
+        before, position = len(topics.lines), await strict.position("events", 0)
+        await strict.apply(batch(seen, position.offset, rules=STRICT))
+        await drain(strict, topics, SHARDS)
+        lines = topics.lines[before:]
+        return [(one["kind"], one["data"], one["event_id"]) for one in lines if one["data"].get("state") == "customer_stage"]
+
+    topics = Topics()
+    reason = "the state does not allow this value"
+    refused = {"state": "customer_stage", "value": "paused", "reason": reason}
+    assert (await told(billed("e1", "9:00", "paying")))[0][0] == "state.changed"
+    assert await told(billed("e2", "10:00", "paused")) == [
+        (*changed("customer_stage", "paying", "lead", "10:00"), "e2"),
+        ("state.refused", refused, "e2"),
+    ]
+    assert await told(billed("e3", "11:00", "paused")) == []  # it follows already
+    assert await told(billed("e4", "12:00", "paying"), billed("e5", "13:00", "y" * 1_000)) == [
+        (*changed("customer_stage", "lead", "paying", "12:00"), "e4"),
+        (*changed("customer_stage", "paying", "lead", "13:00"), "e5"),
+        ("state.refused", {"state": "customer_stage", "value": "y" * 1_000, "reason": reason}, "e5"),
+    ]
+    check_told(await documents(strict), topics, 1_000)
+
+
 async def test_a_value_lapses_by_event_time_or_when_the_clock_says_so(resolver: Resolver, clock: Clock) -> None:
     topics = Topics()
     await tell(resolver, topics, billed("e1", "9:00", "trial"))

@@ -12,7 +12,7 @@ from resolvers.memory import MemoryResolver
 from resolvers.port import OutputRecord, Round, Waiting
 from resolvers.rules import Rules
 from streams.counters import Counters
-from streams.publish import ShardPublisher, Telling, Turn, by_topic, encode_round
+from streams.publish import LARGE_BYTES, ShardPublisher, Telling, Turn, by_topic, encode_round
 from streams.tracing.stages import PublishTraces
 from tests.kafka_fakes import FakeProducer
 from tests.recoveries import Asked
@@ -191,6 +191,15 @@ def test_timeline_records_get_id_version_and_time() -> None:
     documents = [json.loads(row.value or b"") for row in rows]
     assert [one["id"] for one in documents] == ["per_a:4:0", "per_a:4:1", "per_b:4:0"]
     assert {(one["version"], one["recorded_at"], one["kind"]) for one in documents} == {(4, "2023-11-14T22:13:20.000Z", "trait.changed")}
+
+
+def test_a_long_round_is_kept_short_and_says_the_same() -> None:
+    line = {"entity_id": "per_a", "entity_type": "person", "kind": "state.changed", "data": {"state": "app_login"}}
+    many = [OutputRecord("timeline", "per_a", line | {"occurred_at": f"{number}"}) for number in range(LARGE_BYTES // 100)]
+    kept = encode_round(round_of(4, *many), 0)
+    assert len(kept) < LARGE_BYTES // 4
+    rows = by_topic(kept, TOPICS)["n.timeline"]
+    assert [json.loads(row.value or b"")["occurred_at"] for row in rows] == [f"{number}" for number in range(len(many))]
 
 
 def test_what_is_told_in_a_recovery_says_so() -> None:

@@ -9,7 +9,7 @@ from aiokafka.structs import TopicPartition
 
 from resolvers.errors import RedisUnavailable
 from resolvers.memory import MemoryResolver
-from resolvers.port import Backlog
+from resolvers.port import Backlog, Ready
 from resolvers.rules import Rules
 from streams.publish import ShardPublisher, ShardTurn, Turn
 from streams.shards import CommittedRounds, ShardSource, take_turn
@@ -61,6 +61,9 @@ class Sweeping(MemoryResolver):
 
     async def backlog(self) -> Backlog:
         return Backlog(self.dirty, 0, self.sweeps)
+
+    async def ready(self) -> Ready:
+        return Ready(frozenset({1, 2}), sweeps=bool(self.sweeps))
 
 
 class Running:

@@ -10,7 +10,7 @@ import pytest
 from resolvers.carried import Component, Counterpart, carried
 from resolvers.entity import MOST_STATE_BYTES, Fact, Point, states_told
 from resolvers.state_changes import MOST_INTERVALS, state_changes
-from resolvers.states import Derivation, StateRule, derived, histories
+from resolvers.states import Derivation, Observation, StateRule, derived, histories
 
 HOUR = 3_600_000
 
@@ -160,3 +160,21 @@ def test_a_membership_of_which_only_the_end_was_seen_carries_nothing() -> None:
         assert carried_of(Counterpart({"use": ON}, begun, Fact(9, "s", "e4"))) == [(0, "false", "")]
     only_ended = Counterpart({"use": ()}, None, Fact(9, "s", "e4"))
     assert carried_of(Counterpart({"use": ON}, Fact(1, "s", "e0")), only_ended, every=True)[-1] == (5, "true", "e1")
+
+
+def wrong_of(expression: str, *, first_seen: int = 0, **found: tuple[Point, ...]) -> list[tuple[int, str, str, str]]:
+    """Derive a state that may be `yes` or `no` alone, and list what it was refused."""
+    derivation = Derivation(tuple(Component(name, name) for name in sorted(found)), jmespath.compile(expression))
+    wrong: list[Observation] = []
+    rule = StateRule("it", frozenset({"yes", "no"}), "no")
+    derived(rule, derivation, found, first_seen, wrong=wrong)
+    return [(at, source, event_id, value) for _, at, source, event_id, _, value in wrong]
+
+
+def test_what_follows_and_is_not_allowed_is_refused_where_it_begins_to_follow() -> None:
+    assert wrong_of("a", a=ON) == [(5, "s", "e1", "on")]
+    assert wrong_of("a", a=(*ON, Point(7, "yes", "s", "e2"), Point(8, "on", "s", "e3"))) == [(5, "s", "e1", "on"), (8, "s", "e3", "on")]
+    assert wrong_of("a && 'yes'", a=ON) == []
+    assert wrong_of("'never'", a=ON) == [(0, "", "", "never")]  # what it begins with, and goes on with
+    assert wrong_of("'never'", first_seen=5, a=ON) == [(5, "s", "e1", "never")]
+    assert wrong_of("join('', [a, a])", a=(Point(5, "x" * 600, "s", "e1"),)) == [(5, "s", "e1", "x" * 1_000 + "\u2026")]
