@@ -88,11 +88,22 @@ def _entity(rows: Rows, taken: list[Any], now: int, around: Around, remembered: 
             told = [*joinings(rows.merges(notes, b"+")), ended(document)]
         case _:
             return
-    if told_states or lapses or means or row[0] != b"living" or row[9] or row[10]:
+    if told_states or lapses or means or _remembers(row):
         remembered.append((digest, told_states, lapses, means))
     yield OutputRecord("entities", entity_id, document)
     for change in told:
         yield OutputRecord("timeline", entity_id, timeline_record(entity_id, entity_type, change))
+
+
+def _remembers(row: list[Any]) -> bool:
+    """Say whether states may be remembered of an entity."""
+    match row[0]:
+        case b"living":
+            return bool(row[9] or row[10])
+        case b"gone":
+            return bool(row[5])
+        case _:
+            return True
 
 
 def _retired(kind: bytes, key: str) -> Iterator[OutputRecord]:

@@ -11,7 +11,7 @@
 -- ARGV[8]  the offset after the last of the evidence
 -- REPLY    {'OK', founders' digests, 16 bytes a sighting, in order; zeros for nobody} | {'GAP', stored offset} another offset or mark | {'LOST'}
 --
--- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, the rest is swept
+-- Cost     O(identifiers in the batch); a merge adds at most INLINE identifiers and memberships, and the reading of as many more nodes; the rest is swept
 -- Keeps    What an erasure covers is left out, whenever it arrives. The batch, what it made dirty and the position are written in one step, or nothing is.
 
 if lost() then return { 'LOST' } end

@@ -163,18 +163,64 @@ local function retell_held(n, most)
   return left
 end
 
--- Retell the run of `count` nodes from `start` to `last`, which were a circle of their own until now. A sweep ends
--- when it comes to the node that follows the run today: nodes are only ever added, after `last`, so it will come.
-local function retell(start, last, count)
-  if count > INLINE then
-    sweep_all(start, last)
-    return
+local retell, retell_runs
+do
+  local more, next_at, told_at, told_on = HOLDS + REBORN + DETACHED, 6, 32, '>I5Bc16I2' -- flags of a node that is more than marked; places in a packed one
+  local runs = {} -- {first node, how many}
+
+  -- Retell the run of `count` nodes from `start` to `last`, which were a circle of their own until now: when all is written, since one call often
+  -- gives a part one founder after the other. A sweep ends when it comes to the node that follows the run today: nodes are only ever added, after
+  -- `last`, so it will come.
+  retell = function(start, last, count)
+    if count > INLINE then sweep_all(start, last) else runs[#runs + 1] = { start, count } end
   end
-  local n, left = node(start), MEMBERSHIP_COST * INLINE
-  for _ = 1, count do
-    retell_identifier(n)
-    left = retell_held(n, left)
-    n = node(n.next)
+
+  -- Read what is packed of the nodes of a part that are not known yet: together, as they often lie on few pages.
+  local function packed_of(p)
+    local found, named, pages = {}, {}, {}
+    local list = oldest_of(p)
+    for at = 1, #list, 5 do
+      local id = struct.unpack('>I5', list, at)
+      if not nodes[id] then
+        local key, field = page('n', id)
+        if not pages[key] then pages[key], named[key] = {}, {} end
+        table.insert(pages[key], field)
+        table.insert(named[key], id)
+      end
+    end
+    for key, fields in pairs(pages) do
+      for i, raw in ipairs(redis.call('HMGET', key, unpack(fields))) do found[named[key][i]] = raw end
+    end
+    return found
+  end
+
+  local function retell_run(start, count, done)
+    local p, id, left = part(find(node(start))), start, MEMBERSHIP_COST * INLINE
+    local packed = not has(p, UNTOLD) and p.count <= 2 * count and packed_of(p) or {}
+    for _ = 1, count do
+      done[id] = true
+      local raw = not nodes[id] and packed[id]
+      local told, digest, flags, _
+      if raw then told, _, digest, flags = struct.unpack(told_on, raw, told_at) end
+      if raw and bit.band(flags, more) == 0 then -- as retell_identifier would
+        if told ~= p.founder then dirty['i' .. digest] = '' end
+        id = struct.unpack('>I5', raw, next_at)
+      else
+        local n = node(id, raw)
+        retell_identifier(n)
+        left = retell_held(n, left)
+        id = n.next
+      end
+    end
+  end
+
+  -- The latest run first: it holds each older one that it touches, since parts were only united meanwhile.
+  retell_runs = function()
+    local done = {}
+    for i = #runs, 1, -1 do
+      local start, count = unpack(runs[i])
+      if not done[start] then retell_run(start, count, done) end
+    end
   end
 end
 
@@ -583,24 +629,21 @@ do
 
   -- Memberships last: a round tells of an entity before what it belongs to.
   local function write_dirty()
-    local by_shard, order, belonging_keys = {}, {}, {}
-    for key in pairs(dirty) do
-      local into = string.byte(key) == 109 and belonging_keys or order
-      into[#into + 1] = key
-    end
-    for _, key in ipairs(belonging_keys) do order[#order + 1] = key end
-    for _, key in ipairs(order) do
-      local shard = shard_of(string.sub(key, 2, 17))
+    local by_shard, belonging_keys = {}, {}
+    local function add(key)
+      local shard = struct.unpack('>I4', key, 2) % shards -- shard_of its digest
       local keys = by_shard[shard]
-      if not keys then
-        keys = {}
-        by_shard[shard] = keys
-      end
-      keys[#keys + 1] = key
+      if keys then keys[#keys + 1] = key else by_shard[shard] = { key } end
     end
+    for key in pairs(dirty) do
+      if string.byte(key) == 109 then belonging_keys[#belonging_keys + 1] = key else add(key) end
+    end
+    for _, key in ipairs(belonging_keys) do add(key) end
     for shard, keys in pairs(by_shard) do write_dirty_of(shard, keys) end
     for key, list in pairs(notes) do
-      for _, one in ipairs(list) do redis.call('RPUSH', BASE .. ':note:' .. key, one) end
+      for first = 1, #list, MOST_AT_ONCE do
+        redis.call('RPUSH', BASE .. ':note:' .. key, unpack(list, first, math.min(#list, first + MOST_AT_ONCE - 1)))
+      end
     end
   end
 
@@ -674,6 +717,7 @@ do
   end
 
   flush = function()
+    retell_runs()
     write_sweeps()
     for id, n in pairs(nodes) do
       if n.dirty then

@@ -98,11 +98,11 @@ local function pack_node(n)
   return struct.pack(NODE, n.parent, n.next, n.first, n.last, n.flink, n.head, n.told, n.code, n.digest, n.flags)
 end
 
-local function node(id)
+local function node(id, packed) -- `packed` if it was read already
   local n = nodes[id]
   if n then return n end
   local key, field = page('n', id)
-  local raw = redis.call('HGET', key, field)
+  local raw = packed or redis.call('HGET', key, field)
   if not raw then return nil end
   local parent, after, first, last, flink, head, told, code, digest, flags = struct.unpack(NODE, raw)
   n = { id = id, parent = parent, next = after, first = first, last = last, flink = flink, head = head, told = told, code = code, digest = digest, flags = flags, dirty = false }

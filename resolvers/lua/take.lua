@@ -132,14 +132,17 @@ local function row_of(key, told, noted)
     local where, field = page('g', n.id)
     local before = redis.call('HGET', where, field) or ''
     local now = row[1] == 'gone' and struct.pack('>I5', node_of(row[2]).id) or ''
-    if row[1] == 'gone' then row[4], row[5] = before == now and 1 or 0, noted ~= '' and digests_of(old) or {} end
+    if row[1] == 'gone' then
+      local at, place = page('s', n.id)
+      row[4], row[5], row[6] = before == now and 1 or 0, noted ~= '' and digests_of(old) or {}, redis.call('HEXISTS', at, place)
+    end
     if before ~= now then endings[n.id] = { before, now } end
   end
   if row[7] then
     read = read + 200 * #row[7] + #row[6] + #row[10]
     for _, one in ipairs(type(row[11]) == 'table' and row[11] or {}) do read = read + #one end
   end
-  return { 'e', digest, had, traits, note_rows(noted), row }
+  return { 'e', digest, had, traits, n and note_rows(n, noted) or {}, row }
 end
 
 local function is_hidden(key)
@@ -222,10 +225,13 @@ if #taken == 0 then return { 'NONE' } end
 
 for _, n in ipairs(retold) do n.dirty = true end
 for _, p in ipairs(cuts) do p.dirty = true end -- so that the next marking finds the list as it was told
-flush()
 for id, ended in pairs(endings) do
   local key, field = page('g', id)
-  if ended[2] ~= '' then redis.call('HSET', key, field, ended[2]) else redis.call('HDEL', key, field) end
+  if ended[2] ~= '' then put(key, field, ended[2]) end
+end
+flush()
+for id, ended in pairs(endings) do
+  if ended[2] == '' then redis.call('HDEL', page('g', id)) end
 end
 local number, recovering = last + 1, redis.call('HEXISTS', round, 'recovering')
 for first = 1, #taken, MOST_AT_ONCE / 2 do
@@ -236,13 +242,21 @@ for first = 1, #taken, MOST_AT_ONCE / 2 do
   redis.call('HDEL', BASE .. ':dirty:' .. shard, unpack(keys))
   redis.call('HSET', inflight, unpack(flying))
 end
-for _, t in ipairs(taken) do
-  if t[3] > 0 then redis.call('LTRIM', BASE .. ':note:' .. t[1], t[3], -1) end
-  if t[3] == NOTES and redis.call('EXISTS', BASE .. ':note:' .. t[1]) == 1 then -- the others are told in the next round
-    redis.call('HSET', BASE .. ':dirty:' .. shard, t[1], as_told(string.sub(t[1], 2)))
-    redis.call('RPUSH', BASE .. ':queue:' .. shard, t[1])
-    if recovering == 1 then redis.call('HSET', round, 'recovering', #taken + redis.call('LLEN', BASE .. ':queue:' .. shard)) end
+do
+  local noted = {} -- keys of notes that were taken whole
+  for _, t in ipairs(taken) do
+    if t[3] == NOTES then
+      redis.call('LTRIM', BASE .. ':note:' .. t[1], t[3], -1)
+    elseif t[3] > 0 then
+      noted[#noted + 1] = BASE .. ':note:' .. t[1]
+    end
+    if t[3] == NOTES and redis.call('EXISTS', BASE .. ':note:' .. t[1]) == 1 then -- the others are told in the next round
+      redis.call('HSET', BASE .. ':dirty:' .. shard, t[1], as_told(string.sub(t[1], 2)))
+      redis.call('RPUSH', BASE .. ':queue:' .. shard, t[1])
+      if recovering == 1 then redis.call('HSET', round, 'recovering', #taken + redis.call('LLEN', BASE .. ':queue:' .. shard)) end
+    end
   end
+  for first = 1, #noted, MOST_AT_ONCE do redis.call('DEL', unpack(noted, first, math.min(#noted, first + MOST_AT_ONCE - 1))) end
 end
 redis.call('HSET', round, 'number', string.format('%d', number), 'taker', ARGV[5])
 if ARGV[6] == '' then redis.call('HSET', META, 'present', string.format('%d', now)) end -- what was told goes back no more

@@ -90,7 +90,7 @@ local function states_told(n) -- of the id that a node founds, as the last round
   return redis.call('HGET', key, field) or ''
 end
 
--- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told, and the digests that it was told to have, if there are notes) | {'split', type, {{founder of a successor, its type}, ...}}
+-- {'unknown'} | {'erased', type} | {'gone', survivor's founder, type} (take adds 1 if that was told, the digests that it was told to have, if there are notes, and 1 if states are remembered of it) | {'split', type, {{founder of a successor, its type}, ...}}
 -- | {'living', type, count, first ms, last h, traits, {identifier row, ...}, {row of an identifier that left, ...}, 1 if an identifier that it had was erased,
 --   states as told last, {observation, ...} or, of many, the part's likeness}
 -- `old` are the nodes listed when the entity was told last: their first events are not read again, unless all of it is told `anew`.
@@ -121,19 +121,20 @@ local function membership_row(name)
 end
 
 -- {'+' | '-' | '/' | 'x' something of it was erased | guard, other founder, type, {link's first event}, {{type, value}, ...}} for each merge, split or refusal that was noted
-local function note_rows(packed)
+-- of a node's id; of '-' without {type, value}. The type is that of the node: only its entity type counts, which is the same.
+local function note_rows(n, packed)
   local rows = {}
   for at = 1, #packed, 22 do
     local other = string.sub(packed, at + 1, at + 16)
     local id = struct.unpack('>I5', packed, at + 17) -- 0: a correction joined them
     local l = id ~= 0 and link(id)
     if l and l.dead then l = false end
-    local named = {}
-    for i, m in ipairs(l and l.members or {}) do
+    local sign, named = string.sub(packed, at, at), {}
+    for i, m in ipairs(l and sign ~= '-' and l.members or {}) do
       if i > 10 then break end -- enough to see why
       named[i] = { code_name(node(m[1]).code), value_of(m[1]) }
     end
-    rows[#rows + 1] = { string.sub(packed, at, at), other, code_name(node_of(other).code), l and event_of(l) or {}, named }
+    rows[#rows + 1] = { sign, other, code_name(n.code), l and event_of(l) or {}, named }
   end
   return rows
 end
