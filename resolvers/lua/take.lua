@@ -196,30 +196,32 @@ local function mark_lapsed()
 end
 
 mark_lapsed()
-local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
-local AT_ONCE = 50 -- keys whose markings are read together
-local queue, visited, seen, named, marked, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}, {}
-while #taken < limit and read < budget and visited < VISITS do
-  local at = visited % AT_ONCE
-  if at == 0 then
-    named = redis.call('LRANGE', queue, visited, visited + AT_ONCE - 1)
-    marked = #named > 0 and redis.call('HMGET', BASE .. ':dirty:' .. shard, unpack(named))
+do
+  local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
+  local AT_ONCE = 50 -- keys whose markings are read together
+  local queue, visited, seen, named, marked, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}, {}
+  while #taken < limit and read < budget and visited < VISITS do
+    local at = visited % AT_ONCE
+    if at == 0 then
+      named = redis.call('LRANGE', queue, visited, visited + AT_ONCE - 1)
+      marked = #named > 0 and redis.call('HMGET', BASE .. ':dirty:' .. shard, unpack(named))
+    end
+    local key = named[at + 1]
+    if not key then break end
+    visited = visited + 1
+    local told = not seen[key] and marked[at + 1]
+    if told then
+      seen[key] = true
+      if resting[key] or is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
+    end
   end
-  local key = named[at + 1]
-  if not key then break end
-  visited = visited + 1
-  local told = not seen[key] and marked[at + 1]
-  if told then
-    seen[key] = true
-    if resting[key] or is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
-  end
-end
 
-redis.call('LTRIM', queue, visited, -1)
-for _, key in ipairs(postponed) do redis.call('RPUSH', queue, key) end
-if #postponed > 0 and redis.call('HEXISTS', round, 'recovering') == 1 then redis.call('HSET', round, 'recovering', visited + redis.call('LLEN', queue)) end
-if visited > #taken and redis.call('HEXISTS', round, 'recovering') == 1 then
-  if redis.call('HINCRBY', round, 'recovering', #taken - visited) <= 0 then redis.call('HDEL', round, 'recovering') end
+  redis.call('LTRIM', queue, visited, -1)
+  for _, key in ipairs(postponed) do redis.call('RPUSH', queue, key) end
+  if #postponed > 0 and redis.call('HEXISTS', round, 'recovering') == 1 then redis.call('HSET', round, 'recovering', visited + redis.call('LLEN', queue)) end
+  if visited > #taken and redis.call('HEXISTS', round, 'recovering') == 1 then
+    if redis.call('HINCRBY', round, 'recovering', #taken - visited) <= 0 then redis.call('HDEL', round, 'recovering') end
+  end
 end
 if #taken == 0 then return { 'NONE' } end
 
