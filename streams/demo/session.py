@@ -213,7 +213,7 @@ async def _surroundings(settings: Settings, directory: Path, audience: Audience)
     """Give settings with addresses that answer, and take away afterwards whatever the demo made there."""
     named_kafka, named_redis = "bootstrap_servers" in settings.kafka.model_fields_set, "url" in settings.redis.model_fields_set
     kafka_port, redis_port = free_ports(2)
-    stack = LocalStack(directory / "stack", kafka_port, redis_port, settings.redis.url if named_redis else None)
+    stack = LocalStack(directory / "stack", kafka_port, redis_port, settings.redis.url if named_redis else None, short_lived=True)
     try:
         if named_kafka:
             redis_url = settings.redis.url if named_redis else await asyncio.to_thread(stack.up_redis, audience.say)

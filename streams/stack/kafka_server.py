@@ -68,9 +68,19 @@ class KafkaServer:
     """A Kafka on a loopback port with its data under one directory, and on a second one for a proxy if there is one."""
 
     def __init__(
-        self, directory: Path, port: int, heap_mebibytes: int, proxied: Proxied | None = None, *, session_ms: int = SESSION_MS
+        self,
+        directory: Path,
+        port: int,
+        heap_mebibytes: int,
+        proxied: Proxied | None = None,
+        *,
+        session_ms: int = SESSION_MS,
+        short_lived: bool = False,
     ) -> None:
-        """`session_ms` is how long a broker that was killed is taken for alive, and so cannot come back."""
+        """`session_ms` is how long a broker that was killed is taken for alive, and so cannot come back.
+
+        Of a `short_lived` one Java compiles no more than the quick way: it spends half of its first minutes on compiling otherwise.
+        """
         self._directory = directory
         self._data = directory / "data"
         self._properties = directory / "server.properties"
@@ -80,6 +90,7 @@ class KafkaServer:
         self._heap_mebibytes = heap_mebibytes
         self._proxied = proxied
         self._session_ms = session_ms
+        self._options = ["-XX:TieredStopAtLevel=1"] if short_lived else []
         self.port = port
         self.process = ServerProcess("Kafka", directory, self._properties)
 
@@ -103,7 +114,7 @@ class KafkaServer:
         self._prepare(program, jars, report)
         report(f"starting Apache Kafka {kafka_version()} on {self.bootstrap_servers}")
         heap = [f"-Xms{min(256, self._heap_mebibytes)}m", f"-Xmx{self._heap_mebibytes}m", "-XX:+UseSerialGC"]
-        self.process.start([program, *heap, *self._logging(), "-cp", f"{jars}/*", "kafka.Kafka", str(self._properties)])
+        self.process.start([program, *heap, *self._options, *self._logging(), "-cp", f"{jars}/*", "kafka.Kafka", str(self._properties)])
         return True
 
     def answers(self) -> bool:

@@ -51,14 +51,22 @@ class Part:
 class LocalStack:
     """A Kafka and a Redis for one directory.
 
-    `redis_url`, when given and answering, is used as it is, and no Redis is started; it is never stopped or wiped.
+    `redis_url`, when given and answering, is used as it is, and no Redis is started; it is never stopped or wiped. A `short_lived`
+    Kafka is at its best at once, a lasting one after some minutes.
     """
 
     def __init__(
-        self, directory: Path, kafka_port: int, redis_port: int, redis_url: str | None = None, *, kafka_heap_mebibytes: int = 768
+        self,
+        directory: Path,
+        kafka_port: int,
+        redis_port: int,
+        redis_url: str | None = None,
+        *,
+        kafka_heap_mebibytes: int = 768,
+        short_lived: bool = False,
     ) -> None:
         self.directory = directory.expanduser().resolve()
-        self._kafka = KafkaServer(self.directory / "kafka", kafka_port, kafka_heap_mebibytes)
+        self._kafka = KafkaServer(self.directory / "kafka", kafka_port, kafka_heap_mebibytes, short_lived=short_lived)
         self._redis = RedisServer(self.directory / "redis", redis_port)
         self._redis_url = redis_url
 
@@ -72,7 +80,7 @@ class LocalStack:
     def on_free_ports(cls, directory: Path) -> LocalStack:
         """Make a stack on ports that are free now, for tests and bounded runs."""
         kafka_port, redis_port = free_ports(2)
-        return cls(directory, kafka_port, redis_port)
+        return cls(directory, kafka_port, redis_port, short_lived=True)
 
     def up(self, report: Report) -> Addresses:
         """Start what does not run yet, wait until both servers answer, and return their addresses.

@@ -35,7 +35,9 @@ class Servers:
     def __init__(self, directory: Path, elsewhere: Elsewhere) -> None:
         kafka, behind, kafka_proxy, redis, redis_proxy = free_ports(5)
         self._elsewhere = elsewhere
-        self.kafka = KafkaServer(directory / "kafka", kafka, HEAP_MEBIBYTES, Proxied(behind, kafka_proxy), session_ms=KAFKA_SESSION_MS)
+        self.kafka = KafkaServer(
+            directory / "kafka", kafka, HEAP_MEBIBYTES, Proxied(behind, kafka_proxy), session_ms=KAFKA_SESSION_MS, short_lived=True
+        )
         self.redis = RedisServer(directory / "redis", redis)
         self.kafka_proxy = Proxy(kafka_proxy, behind, understands_kafka=True)
         self.redis_proxy = Proxy(redis_proxy, redis)

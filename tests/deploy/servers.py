@@ -50,7 +50,7 @@ class SecuredKafka(KafkaServer):
 
     def __init__(self, directory: Path, authority: Authority) -> None:
         port, self.sasl_port, self.mutual_port, self.tokens_port = free_ports(4)
-        super().__init__(directory, port, 512)
+        super().__init__(directory, port, 512, short_lived=True)
         self._authority = authority
 
     def _configuration(self) -> str:
