@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -104,8 +105,9 @@ class Bounds:
     idle_ms: int = 5_000
 
 
+@lru_cache(maxsize=1_000)
 def source_of(command: str, bounds: Bounds) -> str:
-    """Read a command's whole source. The first line makes Redis refuse a script up front when memory is short.
+    """Read a command's whole source, once for the same bounds. The first line makes Redis refuse a script up front when memory is short.
 
     The bounds that it names come next, and no others: Lua has room for 200 locals.
     """

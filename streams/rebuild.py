@@ -161,7 +161,7 @@ class Rebuilding:
         self._begun_at = 0
         self._most_keys = 0
         self._seconds = dict.fromkeys(Phase, 0.0)
-        self._phase_began = 0.0
+        self._phase_began = 0.0  # when its workers were ready
         self._hold_seconds = HOLD_SECONDS
         self._patience_seconds = STALLED_SECONDS + max(target.kafka.connect_seconds, target.redis.connect_seconds)
 
@@ -186,9 +186,9 @@ class Rebuilding:
     async def _work(self, phase: Phase, stage: Stage, measure: Callable[[], Awaitable[Measure]]) -> None:
         """Run workers with one stage until a measure says that the phase is over."""
         begin, tempo = time.monotonic(), Tempo()
-        self._phase_began = begin
         try:
             async with self._workers_of(stage) as workers:
+                self._phase_began = time.monotonic()
                 while True:
                     for worker in workers:
                         worker.check()
