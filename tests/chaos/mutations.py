@@ -122,10 +122,10 @@ from streams.positions import AppliedPositions, Progress, checksum
         (
             (
                 "resolvers/lua/graph.lua",
-                "    local shard = shard_of(string.sub(key, 2, 17))\n",
+                "      local shard = struct.unpack('>I4', key, 2) % shards -- shard_of its digest\n",
                 """\
-    local shard = shard_of(string.sub(key, 2, 17))
-    if string.sub(key, 1, 1) == 'i' then shard = math.random(0, shards - 1) end
+      local shard = struct.unpack('>I4', key, 2) % shards
+      if string.sub(key, 1, 1) == 'i' then shard = math.random(0, shards - 1) end
 """,
             ),
         ),
