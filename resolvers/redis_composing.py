@@ -54,11 +54,12 @@ async def composed(
             if row[0] != b"e" or row[5][0] != b"living" or not isinstance(row[5][10], bytes):
                 records += compose(reader, (row,), now, around, remembered)
                 continue
-            begun = perf_counter()
+            begun, before = perf_counter(), len(remembered)
             row[5][10] = await observations_of(call, row[1], row[5])
             records += compose(reader, (row,), now, around, remembered)
             rests = min(MOST_REST_MS, int(patience * 1_000 * (perf_counter() - begun)))
-            remembered[-1] = cast("Remembered", (*remembered[-1], rests))
+            if len(remembered) > before:  # else nothing was observed after all
+                remembered[-1] = cast("Remembered", (*remembered[-1], rests))
         await asyncio.sleep(0)
     return in_order(records), tuple(remembered)
 

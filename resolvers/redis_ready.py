@@ -21,6 +21,9 @@ async def ready(redis: Redis, base: str, shards: int) -> Ready:
             pipe.llen(f"{base}:queue:{shard}")
         pipe.exists(f"{base}:due")
         pipe.exists(*(f"{base}:{name}" for name in _SWEEPS))
-        found: list[Any] = await pipe.execute()
+        found: list[Any] = await pipe.execute(raise_on_error=False)
+    for answer in found:
+        if isinstance(answer, Exception):
+            raise answer  # as it came: a pipeline's own would bury the word by which it is known, as BUSY
     *queued, cases, sweeps = found
     return Ready(frozenset(shard for shard, length in enumerate(queued) if length), bool(cases), bool(sweeps))

@@ -38,12 +38,17 @@ def state_changes(
 
 
 def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]:
-    """Tell which values were refused since."""
-    known = set(old)
+    """Tell which values were refused since. What an entity begins with, which no event brought, is refused once, whenever it begins."""
+    known = {_refused(one) for one in old}
     for one in new:
-        if one not in known:
+        if _refused(one) not in known:
+            known.add(_refused(one))
             data = {"state": one.state, "value": one.value, "reason": "the state does not allow this value"}
             yield Change("state.refused", Fact(one.occurred_at, one.source, one.event_id), data)
+
+
+def _refused(one: Refusal) -> tuple[object, ...]:
+    return (one.occurred_at, one.source, one.event_id, one.index, one.state, one.value) if one.source else (one.state, one.value)
 
 
 def _changes(name: str, old: Sequence[Point], new: Sequence[Point], late: Callable[[int], Fact | None], founding: Fact) -> Iterator[Change]:

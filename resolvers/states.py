@@ -85,15 +85,19 @@ def histories(
 ) -> dict[str, History]:
     """Compute the history of every state, declared or not, that has one. Times are in ms; `now` bounds what lapses.
 
-    Values that follow and are not allowed are added to `wrong`, as if their event had shown them.
+    Values that follow and are not allowed are added to `wrong`, as if their event had shown them; not of what is carried, as it follows
+    from what was told of others so far.
     """
     seen: dict[str, list[Observation]] = {}
     for one in observations:
         seen.setdefault(one[0], []).append(one)
     found = {name: observed(rules.get(name, _PLAIN), seen[name], first_seen, now) for name in seen}
+    from_others: set[str] = set()
     for name, rule in rules.items():
         if rule.derivation is not None:
-            found[name] = derived(rule, rule.derivation, found, first_seen, around, wrong)
+            if any(part.of is not None or part.state in from_others for part in rule.derivation.components):
+                from_others.add(name)
+            found[name] = derived(rule, rule.derivation, found, first_seen, around, None if name in from_others else wrong)
         elif name not in found and rule.initial is not None:
             found[name] = observed(rule, (), first_seen, now)
     return {name: found[name] for name in sorted(found) if found[name]}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from random import Random
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from resolvers.correction import Kind
+from resolvers.errors import RedisRefuses
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds
@@ -16,12 +19,14 @@ from streams.events import Event, Membership
 from streams.settings import EntitySettings, IdentifierSettings
 from tests.contracts.test_resolver_corrections import say
 from tests.histories import KEY, batch, documents, event, group, person
-from tests.telling import Topics, check_told, publish
+from tests.telling import Topics, check_told, drain, publish
 
 SHARDS = 3
 RULES = Rules.from_settings(
     {
-        "person": EntitySettings(identifiers={"user_id": IdentifierSettings(limit=1), "email": IdentifierSettings()}),
+        "person": EntitySettings(
+            identifiers={"user_id": IdentifierSettings(limit=1), "email": IdentifierSettings(), "device": IdentifierSettings()}
+        ),
         "group": EntitySettings(identifiers={"domain": IdentifierSettings()}),
     },
     KEY,
@@ -76,3 +81,39 @@ async def test_who_follows_glances_tells_everything(graph: RedisResolver) -> Non
 async def test_nothing_is_named_of_an_empty_space(graph: RedisResolver) -> None:
     ready = await graph.ready()
     assert (ready.shards, ready.cases, ready.sweeps) == (frozenset(), False, False)
+
+
+async def test_a_redis_that_is_busy_with_a_script_is_one_to_wait_for(graph: RedisResolver, redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as other:
+        before = (await other.config_get("busy-reply-threshold"))["busy-reply-threshold"] or "5000"
+        await other.config_set("busy-reply-threshold", 20)
+        try:
+            slow = "local t = redis.call('TIME')[1] + 2; while tonumber(redis.call('TIME')[1]) < t do end"
+            working = asyncio.ensure_future(other.eval(slow, 0))
+            await asyncio.sleep(0.2)
+            with pytest.raises(RedisRefuses):
+                await graph.ready()
+            await working
+        finally:
+            await other.config_set("busy-reply-threshold", before)
+
+
+async def test_who_has_nothing_of_what_was_read_for_it_stops_no_round(redis_url: str) -> None:
+    for email in ("a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@x.example"):  # of founders on either shard
+        resolver = RedisResolver(redis_url, RULES, f"ready-{uuid4().hex}", 2, 16, Bounds(observed=2, patience=0))
+        await resolver.open()
+        try:
+            states = ({"plan": "on"}, {"plan": "off"})
+            seen = [
+                event(f"e{one}", f"10:0{one}", person("user_id:u1", f"email:{email}", f"device:d{one}", states=states[one % 2]))
+                for one in range(8)
+            ]
+            topics = Topics()
+            await resolver.apply(batch(seen, rules=RULES))
+            await drain(resolver, topics, 2)
+            await resolver.apply(batch([event("late", "9:00", person("user_id:u2", f"email:{email}"))], 8, rules=RULES))
+            await drain(resolver, topics, 2)
+            check_told(await documents(resolver), topics, 1_000)
+        finally:
+            await resolver.drop()
+            await resolver.close()

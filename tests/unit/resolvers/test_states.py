@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jmespath
 import pytest
 
 from resolvers.carried import Component, Counterpart, carried
-from resolvers.entity import MOST_STATE_BYTES, Fact, Point, states_told
-from resolvers.state_changes import MOST_INTERVALS, state_changes
+from resolvers.entity import MOST_STATE_BYTES, Fact, Point, Refusal, states_told
+from resolvers.state_changes import MOST_INTERVALS, refusals, state_changes
 from resolvers.states import Derivation, Observation, StateRule, derived, histories
 
 HOUR = 3_600_000
@@ -178,3 +179,21 @@ def test_what_follows_and_is_not_allowed_is_refused_where_it_begins_to_follow() 
     assert wrong_of("'never'", a=ON) == [(0, "", "", "never")]  # what it begins with, and goes on with
     assert wrong_of("'never'", first_seen=5, a=ON) == [(5, "s", "e1", "never")]
     assert wrong_of("join('', [a, a])", a=(Point(5, "x" * 600, "s", "e1"),)) == [(5, "s", "e1", "x" * 1_000 + "\u2026")]
+
+
+def test_a_refusal_is_told_once() -> None:
+    one, begins = Refusal(5, "s", "e1", 0, "it", "on"), Refusal(9, "", "", 0, "it", "never")
+    assert len(list(refusals((), (one, one, begins)))) == 2
+    assert not list(refusals((one, begins), (one, replace(begins, occurred_at=2))))  # it begins earlier now
+
+
+def test_what_others_carry_is_not_refused_as_it_may_pass() -> None:
+    some = Component("some", "use", jmespath.compile("value == 'on'"), of="members")
+    rules = {
+        "carried": StateRule("carried", frozenset({"live"}), derivation=Derivation((some,), jmespath.compile("some && 'live' || 'quiet'"))),
+        "own": StateRule("own", frozenset({"x"}), derivation=Derivation((Component("it", "carried"),), jmespath.compile("it || 'none'"))),
+        "plain": StateRule("plain", frozenset({"x"}), derivation=Derivation((Component("use", "use"),), jmespath.compile("use || 'none'"))),
+    }
+    wrong: list[Observation] = []
+    histories(rules, [], 0, HOUR, {"members": [], "groups": []}, wrong)
+    assert [one[0] for one in wrong] == ["plain"]
