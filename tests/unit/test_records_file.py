@@ -68,10 +68,11 @@ def test_an_empty_file_has_no_records(tmp_path: Path, name: str) -> None:
     ("name", "content"),
     [
         ("r.jsonl.gz", b"not gzip"),
-        ("r.jsonl.gz", gzip.compress(b"a\n" * 1000)[:-12]),
+        ("r.jsonl.gz", gzip.compress(b"a\n" * 1000, mtime=0)[:-12]),
         ("r.jsonl.zst", b"not zstandard"),
         ("r.csv", b"a,b,a\n1,2,3\n"),
     ],
+    ids=["not-gzip", "cut-short", "not-zstandard", "names-a-column-twice"],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     path = written(tmp_path, name, content)
