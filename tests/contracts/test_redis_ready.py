@@ -100,7 +100,7 @@ async def test_a_redis_that_is_busy_with_a_script_is_one_to_wait_for(graph: Redi
 
 async def test_who_has_nothing_of_what_was_read_for_it_stops_no_round(redis_url: str) -> None:
     for email in ("a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@x.example"):  # of founders on either shard
-        resolver = RedisResolver(redis_url, RULES, f"ready-{uuid4().hex}", 2, 16, Bounds(observed=2, patience=0))
+        resolver = RedisResolver(redis_url, RULES, f"ready-{uuid4().hex}", 2, 16, Bounds(observed=1, patience=0))
         await resolver.open()
         try:
             states = ({"plan": "on"}, {"plan": "off"})
