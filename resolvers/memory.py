@@ -6,7 +6,7 @@ Everything else, entities and their ids above all, is computed from that evidenc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -341,9 +341,9 @@ class MemoryResolver:
         dirty = sum(self._dirty(key, now, world) for key in now.keys() | self._told.keys())
         return Backlog(dirty, len(self._rounds), 0, len(self._recovery.steps))
 
-    async def ready(self) -> Ready:
+    async def ready(self, shards: Collection[int]) -> Ready:
         """Name every shard: what is dirty is computed, never marked."""
-        return Ready(frozenset(range(self._shards)))
+        return Ready(frozenset(shards))
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Give an identifier's document."""

@@ -6,7 +6,7 @@ Invariant: the graph is one function of the set of evidence applied, whatever it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -240,8 +240,8 @@ class Resolver(Protocol):
     async def backlog(self) -> Backlog:
         """Count what is applied and not yet told."""
 
-    async def ready(self) -> Ready:
-        """Glance at what there is to do: the cheapest question, to be asked often. It may name more, and does not notice a loss."""
+    async def ready(self, shards: Collection[int]) -> Ready:
+        """Glance at what there is to do in these shards: the cheapest question, asked often. It may name more, and does not notice a loss."""
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Give the identifier's document, without version, or None when it was never seen."""

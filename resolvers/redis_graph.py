@@ -7,7 +7,7 @@ position it came from. What this module adds is writing evidence for the scripts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
@@ -263,9 +263,9 @@ class RedisResolver:
         _, counts = await self._call("backlog", self._given())
         return Backlog(*counts)
 
-    async def ready(self) -> Ready:
+    async def ready(self, shards: Collection[int]) -> Ready:
         """Look at queues, without a script."""
-        return await self._asked(ready(self._redis, self._base, self._shards))
+        return await self._asked(ready(self._redis, self._base, shards))
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Look an identifier up."""

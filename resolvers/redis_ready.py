@@ -5,6 +5,7 @@ Neighbours: `lua/records.lua` names the keys; the publish stage asks.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from redis.asyncio import Redis
@@ -14,10 +15,10 @@ from resolvers.port import Ready
 _SWEEPS = ("sweepq", "walkq", "freshq", "carryq")
 
 
-async def ready(redis: Redis, base: str, shards: int) -> Ready:
-    """Ask which queues hold something. Raises what the client does."""
+async def ready(redis: Redis, base: str, shards: Collection[int]) -> Ready:
+    """Ask which queues of these shards hold something. Raises what the client does."""
     async with redis.pipeline(transaction=False) as pipe:
-        for shard in range(shards):
+        for shard in shards:
             pipe.llen(f"{base}:queue:{shard}")
         pipe.exists(f"{base}:due")
         pipe.exists(*(f"{base}:{name}" for name in _SWEEPS))
@@ -26,4 +27,4 @@ async def ready(redis: Redis, base: str, shards: int) -> Ready:
         if isinstance(answer, Exception):
             raise answer  # as it came: a pipeline's own would bury the word by which it is known, as BUSY
     *queued, cases, sweeps = found
-    return Ready(frozenset(shard for shard, length in enumerate(queued) if length), bool(cases), bool(sweeps))
+    return Ready(frozenset(shard for shard, length in zip(shards, queued, strict=True) if length), bool(cases), bool(sweeps))

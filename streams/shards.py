@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -197,7 +198,8 @@ class ShardSource(Service):
         while not self.should_stop:
             await woken(self._dirty, GLANCE_SECONDS)
             self._dirty.clear()
-            ready = await patiently(self._resolver.ready, "a glance at the outbox", self._patience_seconds, self._trouble)
+            glance = partial(self._resolver.ready, tuple(self._wakes))
+            ready = await patiently(glance, "a glance at the outbox", self._patience_seconds, self._trouble)
             for shard in ready.shards & self._wakes.keys():
                 self._wakes[shard].set()
             if ready.cases:

@@ -46,7 +46,7 @@ async def graph(redis_url: str) -> AsyncIterator[RedisResolver]:
 async def follow(graph: RedisResolver, topics: Topics) -> set[str]:
     """Do what glances name, and nothing else, until they name nothing; says what of it there was."""
     seen: set[str] = set()
-    while (ready := await graph.ready()).shards or ready.cases or ready.sweeps:
+    while (ready := await graph.ready(range(SHARDS))).shards or ready.cases or ready.sweeps:
         if ready.sweeps:
             seen.add("sweeps")
             await graph.sweep(20)
@@ -79,7 +79,7 @@ async def test_who_follows_glances_tells_everything(graph: RedisResolver) -> Non
 
 
 async def test_nothing_is_named_of_an_empty_space(graph: RedisResolver) -> None:
-    ready = await graph.ready()
+    ready = await graph.ready(range(SHARDS))
     assert (ready.shards, ready.cases, ready.sweeps) == (frozenset(), False, False)
 
 
@@ -92,7 +92,7 @@ async def test_a_redis_that_is_busy_with_a_script_is_one_to_wait_for(graph: Redi
             working = asyncio.ensure_future(other.eval(slow, 0))
             await asyncio.sleep(0.2)
             with pytest.raises(RedisRefuses):
-                await graph.ready()
+                await graph.ready(range(SHARDS))
             await working
         finally:
             await other.config_set("busy-reply-threshold", before)
@@ -117,3 +117,8 @@ async def test_who_has_nothing_of_what_was_read_for_it_stops_no_round(redis_url:
         finally:
             await resolver.drop()
             await resolver.close()
+
+
+async def test_only_the_shards_that_are_asked_for_are_named(graph: RedisResolver) -> None:
+    await graph.apply(batch([event(f"e{one}", "10:00", person(f"user_id:u{one}")) for one in range(20)], rules=RULES))
+    assert [(await graph.ready(asked)).shards for asked in ((), (2,), (2, 0))] == [frozenset(), {2}, {0, 2}]

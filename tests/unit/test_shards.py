@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -62,8 +62,8 @@ class Sweeping(MemoryResolver):
     async def backlog(self) -> Backlog:
         return Backlog(self.dirty, 0, self.sweeps)
 
-    async def ready(self) -> Ready:
-        return Ready(frozenset({1, 2}), sweeps=bool(self.sweeps))
+    async def ready(self, shards: Collection[int]) -> Ready:
+        return Ready(frozenset({1, 2} & set(shards)), sweeps=bool(self.sweeps))
 
 
 class Running:
