@@ -241,7 +241,7 @@ class Resolver(Protocol):
         """Count what is applied and not yet told."""
 
     async def ready(self, shards: Collection[int]) -> Ready:
-        """Glance at what there is to do in these shards: the cheapest question, asked often. It may name more, and does not notice a loss."""
+        """Glance at what there is to do in these shards: the cheapest question, asked often. It may name more, and notices no loss."""
 
     async def identifier(self, identifier: Identifier) -> dict[str, Any] | None:
         """Give the identifier's document, without version, or None when it was never seen."""
