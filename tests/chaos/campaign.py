@@ -22,7 +22,7 @@ from streams.dump import dump
 from streams.stack.jars import kafka_version
 from streams.times import format_time
 from tests.chaos import rounds
-from tests.chaos.report import Report, Round, line
+from tests.chaos.report import Report, Round, code_of, line
 from tests.chaos.schedule import MOST_SEED, WORLD_ROUNDS, Plan
 from tests.chaos.servers import Servers, servers
 from tests.chaos.world import World, world
@@ -112,7 +112,7 @@ async def campaign(terms: Terms, say: Say, keep: Callable[[Report], None]) -> Re
     async with servers(terms.directory / "servers") as running:
         async with Redis.from_url(running.direct.redis_url) as redis:
             machine = await this_machine(f"Apache Kafka {kafka_version()}", redis)
-        report = Report(terms.seed, format_time(round(time.time() * 1000)), machine)
+        report = Report(terms.seed, format_time(round(time.time() * 1000)), machine, code=code_of(Path(__file__).parent))
         try:
             await Campaign(terms, report, running, say).hold()
         except BaseException as error:

@@ -7,6 +7,7 @@ Invariant: figures carry their unit in their name; a seed in a report repeats wh
 from __future__ import annotations
 
 import statistics
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,9 +46,9 @@ class Round:
 
     @property
     def counts(self) -> bool:
-        """Say whether the faults hit while records were in flight."""
+        """Say whether each fault hit something, and did so while records were in flight as far as that could be told."""
         known = [count for count in self.in_flight if count is not None]
-        return bool(known) and all(known)
+        return bool(known) and all(known) and all(self.hits)
 
 
 @dataclass(slots=True)
@@ -62,6 +63,8 @@ class Report:
     """Rounds whose fault hit nothing, and which were held again with another seed."""
     seconds: float = 0.0
     stopped: str = ""
+    code: str = ""
+    """The commit that was tested, and whether it was changed; empty outside of a repository."""
 
     @property
     def violations(self) -> int:
@@ -77,6 +80,15 @@ class Report:
     def read(cls, path: Path) -> Report:
         """Read a file. Raises msgspec.ValidationError, OSError."""
         return msgspec.json.decode(path.read_bytes(), type=cls)
+
+
+def code_of(folder: Path) -> str:
+    """Name the commit of a folder, with a mark where files were changed since; empty where there is no repository, or no git."""
+    try:
+        asked = ["git", "describe", "--always", "--dirty=, changed"]
+        return subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def line(one: Round, of: int) -> str:
@@ -100,12 +112,13 @@ def joined(reports: Sequence[Report]) -> Iterator[str]:
     yield ""
     yield "A round with two faults stands under both."
     yield ""
-    yield "| seed | began | rounds | minutes | hit nothing, held again | violations | processor | cores | Kafka | Redis |"
-    yield "|---|---|---:|---:|---:|---:|---|---:|---|---|"
+    yield "| seed | code | began | rounds | minutes | hit nothing, held again | violations | processor | cores | Kafka | Redis |"
+    yield "|---|---|---|---:|---:|---:|---:|---|---:|---|---|"
     for report in reports:
         where, minutes = report.machine, report.seconds / 60
         done = f"{len(report.rounds)} | {minutes:.0f} | {report.missed} | {report.violations}"
-        yield f"| {report.seed} | {report.began} | {done} | {where.processor} | {where.cores} | {where.kafka} | {where.redis} |"
+        began = f"{report.seed} | {report.code} | {report.began}"
+        yield f"| {began} | {done} | {where.processor} | {where.cores} | {where.kafka} | {where.redis} |"
 
 
 def _by_kind(rounds: Sequence[Round]) -> Mapping[str, list[Round]]:

@@ -9,7 +9,7 @@ import pytest
 
 from streams.bench.machine import Machine
 from tests.chaos.__main__ import join
-from tests.chaos.report import Report, Round, joined, line
+from tests.chaos.report import Report, Round, code_of, joined, line
 
 MACHINE = Machine("Some CPU", 2, 8.0, "Linux", "3.11.7", "Apache Kafka 4.2.1", "valkey 9.1.2", "redis 8.1.0", 0.1)
 ROUND = Round(
@@ -32,7 +32,7 @@ WRONG = replace(ROUND, recovered_seconds=None, violations=("entity.ghost: per_x"
 
 
 def report(seed: int, *rounds: Round) -> Report:
-    return Report(seed, "2026-01-01T00:00:00.000Z", MACHINE, list(rounds), seconds=600)
+    return Report(seed, "2026-01-01T00:00:00.000Z", MACHINE, list(rounds), seconds=600, code="abc123")
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_joined_reports_count_each_fault_of_every_round() -> None:
     assert "| freeze | 3 | 3 | 6,000 | 2 | 6.0 | 8.0 | 1 |" in lines
     assert "| net-cut | 1 | 2 | 2,000 | 2 | 8.0 | 8.0 | 0 |" in lines
     assert "| all | 3 | 5 | 6,000 | 2 | 6.0 | 8.0 | 1 |" in lines
-    assert "| 8 | 2026-01-01T00:00:00.000Z | 1 | 10 | 0 | 1 | Some CPU | 2 | Apache Kafka 4.2.1 | valkey 9.1.2 |" in lines
+    assert "| 8 | abc123 | 2026-01-01T00:00:00.000Z | 1 | 10 | 0 | 1 | Some CPU | 2 | Apache Kafka 4.2.1 | valkey 9.1.2 |" in lines
 
 
 def test_joining_says_by_its_exit_code_whether_all_was_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +60,15 @@ def test_joining_says_by_its_exit_code_whether_all_was_right(tmp_path: Path, cap
 @pytest.mark.parametrize(("in_flight", "counts"), [((5,), True), ((0,), False), ((None,), False), ((5, None), True), ((5, 0), False)])
 def test_a_round_counts_when_its_faults_hit_with_records_in_flight(in_flight: tuple[int | None, ...], counts: bool) -> None:
     assert replace(ROUND, in_flight=in_flight).counts is counts
+
+
+def test_a_round_of_which_one_fault_hit_nothing_does_not_count() -> None:
+    assert BOTH.counts
+    assert not replace(BOTH, in_flight=(12, None), hits=(("a",), ())).counts
+
+
+def test_the_code_is_that_of_a_repository(tmp_path: Path) -> None:
+    assert code_of(tmp_path) == ""
 
 
 def test_a_round_is_told_in_one_line() -> None:
