@@ -1,9 +1,9 @@
 """What a hub costs everybody else: one identifier shared by very many arrives in a stream, is settled, and is demoted.
 
-Run with `python benchmarks/hub.py --redis URL [--owners 100000] [--kept]`. Owners arrive in batches at full rate, mixed with as many
-sightings of ordinary people, while another task settles and sweeps. By default the hub rule demotes the hub when it has six owners;
-with --kept no rule does, so that all of its owners hang together in one case, until a block at the end takes the hub away. Printed are
-the rates, alone and beside the hub, and Redis's own times of its calls: percentiles, and the longest.
+Run with `python -m benchmarks.hub --redis URL [--owners 100000] [--kept]`. Owners arrive in batches at full rate, mixed with as many
+sightings of ordinary people, while other tasks settle, sweep and take rounds as a worker does. By default the hub rule demotes the
+hub when it has six owners; with --kept no rule does, so that all of its owners hang together in one case, until a block at the end
+takes the hub away. Printed are the rates, alone and beside the hub, and Redis's own times of its calls: percentiles, and the longest.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from redis.asyncio import Redis
 
 from resolvers.correction import Correction, CorrectionBatch, Kind
 from resolvers.evidence import evidence_of
+from resolvers.port import Round
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.sighting import Batch, Evidence, Position
 from streams.events import Event, Identifier, Participant
+from streams.portions import EVENTS
+from streams.publish import encode_round
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings
 
-AT_ONCE = 50
+SHARDS, KEYS = 6, 1_000
 KEPT = 10**9
 
 
@@ -62,8 +65,8 @@ class Ground:
     async def feed(self, evidence: list[Evidence]) -> float:
         """Apply evidence batch by batch; gives events a second."""
         began = time.perf_counter()
-        for at in range(0, len(evidence), AT_ONCE):
-            some = tuple(evidence[at : at + AT_ONCE])
+        for at in range(0, len(evidence), EVENTS):
+            some = tuple(evidence[at : at + EVENTS])
             end = Position(self._offset + len(some), 1)
             await self.graph.apply(Batch("events", 0, self._offset, end, some))
             self._offset = end.offset
@@ -75,6 +78,17 @@ class Ground:
             waiting = await self.graph.settle()
             await self.graph.sweep(1_000)
             await asyncio.sleep(0.005 if waiting else 0.05)
+
+    async def tell(self) -> None:
+        """Take, keep and finish rounds of all shards, beside the stream."""
+        while not self._done.is_set():
+            told = False
+            for shard in range(SHARDS):
+                if isinstance(taken := await self.graph.take(shard, KEYS, 0), Round):
+                    await self.graph.keep(taken, encode_round(taken, 0))
+                    await self.graph.finish(taken)
+                    told = True
+            await asyncio.sleep(0 if told else 0.05)
 
     def close(self) -> None:
         """End what goes on beside the stream."""
@@ -110,7 +124,7 @@ async def run(url: str, owners: int, *, kept: bool) -> dict[str, Any]:
     """Hold the whole course; gives the figures."""
     ground = Ground(url, rules_of(kept=kept))
     await ground.graph.open()
-    beside = asyncio.create_task(ground.beside())
+    beside = [asyncio.create_task(one) for one in (ground.beside(), ground.tell())]
     try:
         people = [ordinary(ground.rules, number) for number in range(3 * owners)]
         alone = await ground.feed(people[:owners])
@@ -133,7 +147,7 @@ async def run(url: str, owners: int, *, kept: bool) -> dict[str, Any]:
         return figures
     finally:
         ground.close()
-        await beside
+        await asyncio.gather(*beside)
         await ground.graph.drop()
         await ground.graph.close()
         await ground.redis.aclose()

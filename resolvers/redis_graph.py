@@ -30,6 +30,7 @@ from resolvers.redis_ready import ready
 from resolvers.redis_refusals import ADVICE, passing
 from resolvers.redis_rows import BIAS_MS, Rows, pack, unpack
 from resolvers.redis_settling import settle
+from resolvers.redis_taking import Taken, behind, take
 from resolvers.redis_told import told_row
 from resolvers.redis_writing import correction_row, evidence_row, guard_rows
 from resolvers.rules import Rules
@@ -43,9 +44,6 @@ SILENCE_SECONDS = 5.0
 """After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
 FORMAT = 6
-READ_BUDGET = 1024 * 1024
-"""Bytes that one round reads before it takes no further key: some ten milliseconds of Redis's time."""
-
 _WALK = 200
 LINK_COST = 5
 """A link that a walk visits costs as much as so many keys of a sweep."""
@@ -55,10 +53,6 @@ NOBODY = bytes(16)
 
 def _pack_ends(ends: Ends) -> bytes:
     return pack([[f"{log}/{partition}", end] for (log, partition), end in ends.items()])
-
-
-def _behind(shard: int, number: int, told: int) -> str:
-    return f"shard {shard}: Kafka has round {told}, Redis knows of {number}: it has lost writes"
 
 
 class RedisResolver:
@@ -169,27 +163,17 @@ class RedisResolver:
         taker = uuid4().hex
         word, rest = await self._call("pending", shard, told, taker)
         if word is Reply.BEHIND:
-            raise StoreLost(_behind(shard, rest[0], told))
+            raise StoreLost(behind(shard, rest[0], told))
         return Round(shard, rest[0], payload=rest[1], taker=taker) if word is Reply.KEPT else None
 
     async def take(self, shard: int, limit: int, told: int) -> Round | Waiting | None:
         """Take a round and compose its records."""
         taker = uuid4().hex
-        word, rest = await self._call("take", shard, limit, told, READ_BUDGET, taker, self._given())
-        match word:
-            case Reply.BUSY:
-                raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
-            case Reply.BEHIND:
-                raise StoreLost(_behind(shard, rest[0], told))
-            case Reply.HELD:
-                return Waiting.CATCHING_UP
-            case Reply.UNREAD:
-                return Waiting.UNREAD
-            case Reply.OK:
-                records, remembered = await composed(self._call, self._rules, self._rows, unpack(rest[2]), rest[3], self._bounds.patience)
-                return Round(shard, rest[0], records, recovery=bool(rest[1]), taker=taker, remembered=remembered)
-            case _:
-                return None
+        taken = await take(self._call, shard, limit, told, self._given(), taker)
+        if not isinstance(taken, Taken):
+            return taken
+        records, remembered = await composed(self._call, self._rules, self._rows, taken.rows, taken.present, self._bounds.patience)
+        return Round(shard, taken.number, records, recovery=taken.recovery, taker=taker, remembered=remembered)
 
     async def correct(self, batch: CorrectionBatch) -> None:
         """Take corrections in, in one script call."""

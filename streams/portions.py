@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from resolvers.sighting import Evidence, Sighting
 
-EVENTS = 200
-"""Most events of one call."""
+EVENTS = 50
+"""Most events of one call: some milliseconds of Redis's time. More are no cheaper, and everybody else waits for them."""
 
 WORK = 1_500
 """About the most units of one call: a sighting, an identifier, a membership each count one, and sixteen pairs of

@@ -4,10 +4,11 @@
 -- ARGV[1]  shard         ARGV[2]  most keys to take        ARGV[3]  number of the last round that Kafka has
 -- ARGV[4]  bytes to read before no further key is taken        ARGV[5]  the taker's name, one for each round
 -- ARGV[6]  the present, epoch ms, or '' for that of the events and of Redis's clock (present.lua): values of states that lapse before it are told
--- REPLY    {'NONE'} | {'BUSY', number} a round is in flight | {'LOST'}
+-- ARGV[7]  '' for a new round, or the number of the taker's own, which is to have more keys: a large round is taken in several short calls
+-- REPLY    {'NONE'} | {'BUSY', number} a round is in flight, or the one that was to have more is the taker's no more | {'LOST'}
 --          | {'BEHIND', number} Kafka has a later round: writes were lost | {'HELD'} the logs are not applied far enough
 --          | {'UNREAD'} the shard's topics must be read first
---          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}, the present} where a row is
+--          | {'OK', number, 1 if it is told as recovery, msgpack {row, ...}, the present, bytes read} where a row is
 --          {'e', digest, had 0|1|2 but for some merges, old traits, notes, entity row} | {'i', founder, its type, identifier row} | {'m', old fold, membership row}
 --          | {'o', row of an identifier that connects nothing any more}
 --          | {'x', 'e' | 'i' | 'm', key of a topic that the graph does not know}
@@ -22,9 +23,14 @@ buckets, shards = tonumber(buckets), tonumber(shards)
 
 local shard = ARGV[1]
 local round, inflight = BASE .. ':round:' .. shard, BASE .. ':inflight:' .. shard
-local last = tonumber(redis.call('HGET', round, 'number') or '0')
+local last, before = tonumber(redis.call('HGET', round, 'number') or '0'), redis.call('HLEN', inflight) -- keys of the round that former calls took
 if last < tonumber(ARGV[3]) then return { 'BEHIND', last } end
-if redis.call('EXISTS', inflight) == 1 then return { 'BUSY', last } end
+if ARGV[7] == '' then
+  if before > 0 then return { 'BUSY', last } end
+else
+  if before == 0 or ARGV[7] ~= tostring(last) or redis.call('HGET', round, 'taker') ~= ARGV[5] or redis.call('HEXISTS', round, 'payload') == 1 then return { 'BUSY', last } end
+  last = last - 1
+end
 
 do
   -- Whether cases are settled and erasures have had read again what they asked for, so that all of it is told at once with the rest, and the topics find the
@@ -199,12 +205,13 @@ mark_lapsed()
 do
   local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
   local AT_ONCE = 50 -- keys whose markings are read together
-  local queue, visited, seen, named, marked, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}, {}
+  local queue, visited, seen, named, marked, flying, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}, {}, {}
   while #taken < limit and read < budget and visited < VISITS do
     local at = visited % AT_ONCE
     if at == 0 then
       named = redis.call('LRANGE', queue, visited, visited + AT_ONCE - 1)
       marked = #named > 0 and redis.call('HMGET', BASE .. ':dirty:' .. shard, unpack(named))
+      if before > 0 and marked then flying = redis.call('HMGET', inflight, unpack(named)) end -- and became dirty once more: for the next round
     end
     local key = named[at + 1]
     if not key then break end
@@ -212,13 +219,13 @@ do
     local told = not seen[key] and marked[at + 1]
     if told then
       seen[key] = true
-      if resting[key] or is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
+      if resting[key] or flying[at + 1] or is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
     end
   end
 
   redis.call('LTRIM', queue, visited, -1)
   for _, key in ipairs(postponed) do redis.call('RPUSH', queue, key) end
-  if #postponed > 0 and redis.call('HEXISTS', round, 'recovering') == 1 then redis.call('HSET', round, 'recovering', visited + redis.call('LLEN', queue)) end
+  if #postponed > 0 and redis.call('HEXISTS', round, 'recovering') == 1 then redis.call('HSET', round, 'recovering', before + visited + redis.call('LLEN', queue)) end
   if visited > #taken and redis.call('HEXISTS', round, 'recovering') == 1 then
     if redis.call('HINCRBY', round, 'recovering', #taken - visited) <= 0 then redis.call('HDEL', round, 'recovering') end
   end
@@ -255,11 +262,11 @@ do
     if t[3] == NOTES and redis.call('EXISTS', BASE .. ':note:' .. t[1]) == 1 then -- the others are told in the next round
       redis.call('HSET', BASE .. ':dirty:' .. shard, t[1], as_told(string.sub(t[1], 2)))
       redis.call('RPUSH', BASE .. ':queue:' .. shard, t[1])
-      if recovering == 1 then redis.call('HSET', round, 'recovering', #taken + redis.call('LLEN', BASE .. ':queue:' .. shard)) end
+      if recovering == 1 then redis.call('HSET', round, 'recovering', before + #taken + redis.call('LLEN', BASE .. ':queue:' .. shard)) end
     end
   end
   for first = 1, #noted, MOST_AT_ONCE do redis.call('DEL', unpack(noted, first, math.min(#noted, first + MOST_AT_ONCE - 1))) end
 end
 redis.call('HSET', round, 'number', string.format('%d', number), 'taker', ARGV[5])
 if ARGV[6] == '' then redis.call('HSET', META, 'present', string.format('%d', now)) end -- what was told goes back no more
-return { 'OK', number, recovering, cmsgpack.pack(rows), now }
+return { 'OK', number, recovering, cmsgpack.pack(rows), now, read }

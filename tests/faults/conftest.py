@@ -12,7 +12,7 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from resolvers import scripts
+from resolvers import redis_taking, scripts
 from streams import patience, positions
 from tests.faults.world import MemoryStore, RedisStore, World
 
@@ -24,10 +24,11 @@ MakeWorld = Callable[[], AbstractAsyncContextManager[World]]
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no case wait: a worker looks whenever it is idle, tries again at once, and says nothing of it."""
+    """Let no case wait: a worker looks whenever it is idle, tries again at once, and says nothing of it. Rounds take several calls."""
     monkeypatch.setattr(positions, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(scripts, "source_of", SOURCE_OF)
+    monkeypatch.setattr(redis_taking, "KEYS_AT_ONCE", 2)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
