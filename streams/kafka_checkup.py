@@ -6,7 +6,7 @@ Invariant: nothing is changed, and one thing that fails hides no other. Neighbou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from aiokafka import errors
@@ -72,25 +72,31 @@ def _version(calls: Calls) -> Finding:
 
 
 async def _topics_and_rights(settings: Settings, questions: Questions) -> list[Finding]:
+    unasked: list[str] = []
     try:
         seen = await questions.topics(topic_names(settings))
     except _FAILED as error:
         seen = {}
-        unseen = [Finding("warning", "kafka rights", f"on topics can't be seen: {error}")]
-    else:
-        unseen = []
-    lacking = [*_on_topics(settings, seen), *await _on_groups(settings, questions), *await _on_transactions(settings, questions)]
-    return [*await _topics(settings, seen), *unseen, *_lacking(lacking)]
+        unasked.append(f"topics ({error or type(error).__name__})")
+    lacking = [
+        *_on_topics(settings, seen),
+        *await _on_groups(settings, questions, unasked),
+        *await _on_transactions(settings, questions, unasked),
+    ]
+    return [*await _topics(settings, seen), *_lacking(lacking, unasked)]
 
 
-def _lacking(missing: Iterable[Missing]) -> list[Finding]:
+def _lacking(missing: Iterable[Missing], unasked: Collection[str]) -> Iterator[Finding]:
     by_right: dict[tuple[str, str], list[str]] = {}
     for right, kind, name in missing:
         by_right.setdefault((right, kind), []).append(name)
-    if not by_right:
-        return [Finding("ok", "kafka rights", "nothing that a worker needs is refused")]
-    said = "; ".join(f"{right} on {kind}{'s' * (len(names) > 1)} {', '.join(names)}" for (right, kind), names in by_right.items())
-    return [Finding("error", "kafka rights", f"a worker is not allowed {said}; {HOW_TO}")]
+    if by_right:
+        said = "; ".join(f"{right} on {kind}{'s' * (len(names) > 1)} {', '.join(names)}" for (right, kind), names in by_right.items())
+        yield Finding("error", "kafka rights", f"a worker is not allowed {said}; {HOW_TO}")
+    elif not unasked:
+        yield Finding("ok", "kafka rights", "nothing that a worker needs is refused")
+    if unasked:
+        yield Finding("warning", "kafka rights", f"Kafka did not say what may be done with {', '.join(unasked)}")
 
 
 def needed_operations(settings: Settings) -> dict[str, tuple[int, ...]]:
@@ -109,27 +115,36 @@ def _on_topics(settings: Settings, seen: Mapping[str, Told]) -> Iterator[Missing
             yield " and ".join(missing), "topic", name
 
 
-async def _on_groups(settings: Settings, questions: Questions) -> list[Missing]:
+async def _on_groups(settings: Settings, questions: Questions, unasked: list[str]) -> list[Missing]:
     found: list[Missing] = []
     for stage in GROUPS if settings.sources else GROUPS[1:]:
         name = kafka.group_id(settings, stage)
-        with suppress(*_FAILED):
+        try:
             told = await questions.group(name)
-            if told.code == errors.GroupAuthorizationFailedError.errno:
-                found.append(("Describe and Read", "group", name))
-            elif not told.allows(READ):
-                found.append(("Read", "group", name))
+        except _FAILED as error:
+            unasked.append(f"group {name} ({error or type(error).__name__})")
+            continue
+        if told.code == errors.GroupAuthorizationFailedError.errno:
+            found.append(("Describe and Read", "group", name))
+        elif told.code:
+            unasked.append(f"group {name} ({errors.for_code(told.code).__name__})")
+        elif not told.allows(READ):
+            found.append(("Read", "group", name))
     return found
 
 
-async def _on_transactions(settings: Settings, questions: Questions) -> list[Missing]:
+async def _on_transactions(settings: Settings, questions: Questions, unasked: list[str]) -> list[Missing]:
     name = kafka.transactional_id(settings, "publish", 0)
     denied = errors.TransactionalIdAuthorizationFailed.errno
-    with suppress(*_FAILED):
-        asked = zip(("Describe", "Write"), await questions.transactional(name), strict=True)
-        if missing := [right for right, told in asked if told.code == denied]:
-            return [(" and ".join(missing), "transactional id", name)]
-    return []
+    try:
+        asked = dict(zip(("Describe", "Write"), await questions.transactional(name), strict=True))
+    except _FAILED as error:
+        unasked.append(f"transactional id {name} ({error or type(error).__name__})")
+        return []
+    if code := next((told.code for told in asked.values() if told.code not in {0, denied}), 0):
+        unasked.append(f"transactional id {name} ({errors.for_code(code).__name__})")
+    missing = [right for right, told in asked.items() if told.code == denied]
+    return [(" and ".join(missing), "transactional id", name)] if missing else []
 
 
 async def _topics(settings: Settings, seen: Mapping[str, Told]) -> list[Finding]:

@@ -86,7 +86,7 @@ async def _dump(settings: Settings) -> Dump:
     try:
         dump = await read_dump(redis, settings.space)
     except (RedisError, OSError) as error:
-        raise RedisUnavailable(f"Redis at {settings.redis.url.rpartition('@')[2]} does not answer: {error}") from error
+        raise RedisUnavailable(f"Redis at {settings.redis.url.rpartition('@')[2]} could not be read: {error}") from error
     finally:
         await redis.aclose()
     if not dump.meta:

@@ -17,6 +17,7 @@ from resolvers.errors import SettingsError
 from resolvers.redis_rights import READING, missing_rights, rights
 from streams.finding import Finding
 from streams.graph import open_graph
+from streams.poison import blames_a_record
 from streams.redis_checkup import examine_redis, examine_space
 from streams.settings import Settings, settings_from
 from streams.stack.ports import free_ports
@@ -149,6 +150,14 @@ async def test_a_worker_that_misses_a_right_says_which(port: int, user: str, nam
             pass
     assert "does not allow what is needed" in str(raised.value)
     assert "nexus doctor" in str(raised.value)
+
+
+async def test_a_right_that_is_taken_away_is_no_fault_of_a_record(port: int) -> None:
+    async with open_graph(await settings_of(port, DOCUMENTED)) as graph:
+        await settings_of(port, f"{DOCUMENTED} -hlen")
+        with pytest.raises(SettingsError, match="run the 'hlen' command; `nexus doctor`") as raised:
+            await graph.backlog()
+    assert not blames_a_record(raised.value)
 
 
 async def test_what_a_space_was_made_with_otherwise_is_said_as_a_worker_says_it(port: int) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
-from streams.kafka_checkup import _forgetting, _lacking, _on_groups, _on_topics, _on_transactions, needed_operations
-from streams.kafka_questions import READ, UNSAID, WRITE, Told, told
+from streams.kafka_checkup import Missing, _forgetting, _lacking, _on_groups, _on_topics, _on_transactions, needed_operations
+from streams.kafka_questions import READ, UNSAID, WRITE, Questions, Told, told
 from streams.kafka_versions import least_version
 from streams.settings import Settings, settings_from
 from streams.topics import Topic
@@ -62,20 +63,37 @@ def test_rights_that_are_missing_on_topics_are_named(settings: Settings) -> None
     ]
 
 
-async def test_rights_that_are_missing_on_groups_and_ids_are_named(settings: Settings) -> None:
-    assert await _on_groups(settings, Answers(["nexus.rounds"])) == [("Describe and Read", "group", "nexus.rounds")]  # type: ignore[arg-type]
-    assert len(await _on_groups(settings, Answers(group=Told(0, 1 << 8)))) == 6  # type: ignore[arg-type]
-    assert await _on_transactions(settings, Answers(transactional=(0, 53))) == [("Write", "transactional id", "nexus.publish.0")]  # type: ignore[arg-type]
-    assert await _on_transactions(settings, Answers(transactional=(53, 53))) == [  # type: ignore[arg-type]
-        ("Describe and Write", "transactional id", "nexus.publish.0")
-    ]
-    assert await _on_transactions(settings, Answers()) == []  # type: ignore[arg-type]
+async def on_groups(settings: Settings, answers: Answers) -> tuple[list[Missing], list[str]]:
+    unasked: list[str] = []
+    return await _on_groups(settings, cast("Questions", answers), unasked), unasked
+
+
+async def on_transactions(settings: Settings, answers: Answers) -> tuple[list[Missing], list[str]]:
+    unasked: list[str] = []
+    return await _on_transactions(settings, cast("Questions", answers), unasked), unasked
+
+
+async def test_rights_that_are_missing_on_groups_are_named(settings: Settings) -> None:
+    assert await on_groups(settings, Answers(["nexus.rounds"])) == ([("Describe and Read", "group", "nexus.rounds")], [])
+    missing, _ = await on_groups(settings, Answers(group=Told(0, 1 << 8)))
+    assert missing == [("Read", "group", f"nexus.{stage}") for stage in ("adapt", "resolve", "commands", "publish", "rounds", "worker")]
+    missing, unasked = await on_groups(settings, Answers(group=Told(15)))
+    assert (missing, len(unasked), unasked[0]) == ([], 6, "group nexus.adapt (GroupCoordinatorNotAvailableError)")
+
+
+async def test_rights_that_are_missing_on_transactional_ids_are_named(settings: Settings) -> None:
+    name = "nexus.publish.0"
+    assert await on_transactions(settings, Answers()) == ([], [])
+    assert await on_transactions(settings, Answers(transactional=(0, 53))) == ([("Write", "transactional id", name)], [])
+    assert await on_transactions(settings, Answers(transactional=(53, 53))) == ([("Describe and Write", "transactional id", name)], [])
+    assert (await on_transactions(settings, Answers(transactional=(15, 15))))[0] == []
 
 
 def test_what_is_refused_is_one_error_that_names_it_all() -> None:
-    (found,) = _lacking([("Read", "topic", "a"), ("Read", "group", "b"), ("Read", "topic", "c")])
+    (found,) = _lacking([("Read", "topic", "a"), ("Read", "group", "b"), ("Read", "topic", "c")], [])
     assert (found.level, found.text.split("; docs")[0]) == ("error", "a worker is not allowed Read on topics a, c; Read on group b")
-    assert [one.level for one in _lacking([])] == ["ok"]
+    assert [one.level for one in _lacking([], [])] == ["ok"]
+    assert [one.level for one in _lacking([], ["group a"])] == ["warning"], "what was not asked is not all right"
 
 
 @pytest.mark.parametrize(
