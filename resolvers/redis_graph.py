@@ -18,16 +18,17 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from resolvers.birth import differences, fixed_at_birth
 from resolvers.correction import CorrectionBatch
 from resolvers.entity import EntityView, entity_document, identifier_document, membership_document
-from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, StoreLost, StoreMismatch
+from resolvers.errors import Fenced, PositionGap, RedisRefuses, RedisUnavailable, SettingsError, StoreLost, StoreMismatch
 from resolvers.identifier import Identifier, founder_of, identifier_digest
 from resolvers.instant import Clock, at_the_end
 from resolvers.link import MOST_LINKED, MOST_LINKS, LinkPage
 from resolvers.port import Applied, Backlog, Ends, Ready, Reread, Round, ToldRecord, Waiting
 from resolvers.redis_composing import composed, view_of
 from resolvers.redis_ready import ready
-from resolvers.redis_refusals import ADVICE, passing
+from resolvers.redis_refusals import forbidden, passing
 from resolvers.redis_rows import BIAS_MS, Rows, pack, unpack
 from resolvers.redis_settling import settle
 from resolvers.redis_taking import Taken, behind, take
@@ -43,7 +44,6 @@ Answer = TypeVar("Answer")
 SILENCE_SECONDS = 5.0
 """After so long without an answer a connection counts as dead; the stages decide how often a call is tried again."""
 
-FORMAT = 6
 _WALK = 200
 LINK_COST = 5
 """A link that a walk visits costs as much as so many keys of a sweep."""
@@ -97,15 +97,7 @@ class RedisResolver:
     async def open(self) -> None:
         """Create the space, or check that it is the one that these rules make."""
         types = [(entity, kind) for entity, rule in self._rules.entities.items() for kind in rule.identifiers]
-        key = identifier_digest(self._rules.identity_key, Identifier("", "", "")).hex()
-        fixed = {
-            "format": str(FORMAT),
-            "buckets": str(self._buckets),
-            "shards": str(self._shards),
-            "rules": self._rules.fingerprint,
-            "identity_key": key,
-            **({"carries": "1"} if self._rules.states.carried else {}),
-        }
+        fixed = fixed_at_birth(self._rules, self._shards, self._buckets)
         flat = [part for pair in (*fixed.items(), ("born", uuid4().hex)) for part in pair]
         named = pack([f"{entity}:{kind}" for entity, kind in types])
         word, rest = await self._asked(self._scripts.call("open", pack(flat), named))
@@ -113,9 +105,8 @@ class RedisResolver:
             raise StoreMismatch(f"{self._base} in Redis was deleted in part: delete all keys that begin with it, and it will be made anew")
         stored, codes = rest
         found = {name.decode(): value.decode() for name, value in zip(stored[::2], stored[1::2], strict=True)}
-        for name, expected in fixed.items():
-            if found.get(name) != expected:
-                raise StoreMismatch(f"{self._base} in Redis has {name} {found.get(name)}, these settings make {expected}: {ADVICE[name]}")
+        for difference in differences(found, fixed):
+            raise StoreMismatch(f"{self._base} in Redis has {difference}")
         self._born = found.get("born", "")
         self._codes = dict(zip(types, codes, strict=True))
         self._guards = pack(list(guard_rows(self._codes, self._rules)))
@@ -361,11 +352,13 @@ class RedisResolver:
             asked.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         except (RedisConnectionError, RedisTimeoutError, ResponseError) as error:
+            where = self._url.rpartition("@")[2]
+            if isinstance(error, ResponseError) and (denial := forbidden(error)):
+                raise SettingsError(f"redis.url: Redis at {where} {denial}") from error
             if isinstance(error, ResponseError) and not passing(error):
                 raise
             if isinstance(error, ReadOnlyError):  # after a failover the address may lead elsewhere, but not what is connected
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
-            where = self._url.rpartition("@")[2]
             if isinstance(error, ResponseError | BusyLoadingError):
                 raise RedisRefuses(f"Redis at {where} answers, but takes nothing for now: {error}") from error
             raise RedisUnavailable(f"Redis at {where} does not answer: {error}") from error

@@ -1,8 +1,10 @@
-"""Refusals of Redis: which may pass, so that whoever asked waits and asks again."""
+"""Refusals of Redis: which may pass, so that whoever asked waits and asks again, and which a missing right explains."""
 
 from __future__ import annotations
 
-from redis.exceptions import ClusterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
+import re
+
+from redis.exceptions import ClusterDownError, NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
 
 _PASSING = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 
@@ -13,12 +15,18 @@ def passing(error: ResponseError) -> bool:
     return named or str(error).startswith(_PASSING)
 
 
-ADVICE = {
-    "format": "the space was made by another version of nexus-streams; rebuild it into a new space",
-    "buckets": "redis.buckets is fixed when a space is born; set it back or rebuild into a new space",
-    "shards": "partitions is fixed when a space is born; set it back or rebuild into a new space",
-    "rules": "the rules of who is who have changed; rebuild into a new space, or set them back",
-    "carries": "the states have changed; rebuild into a new space, or set them back",
-    "identity_key": "identity_key is fixed when a space is born; set it back or rebuild into a new space",
-}
-"""What to do where a space was made with another value, by its name in Redis."""
+_DENIALS = ("NOPERM", "ACL failure in script", "The user executing the script can't")
+"""How servers say that a user lacks a right, asked directly or by a script."""
+
+
+_AROUND = re.compile(r"^(ERR |NOPERM )*(ACL failure in script: )?| script(: .*)?$")
+"""What servers say around it, of the script in which it happened."""
+
+
+def forbidden(error: Exception) -> str | None:
+    """Say in words which right a user lacks, where Redis refused for that; None for any other error. Trying again cannot help."""
+    said = str(error)
+    if not isinstance(error, NoPermissionError) and not any(one in said for one in _DENIALS):
+        return None
+    said = _AROUND.sub("", said)
+    return f"does not allow what is needed: {said}; `nexus doctor` names every right that is missing, docs/how-to/secure.md has them all"

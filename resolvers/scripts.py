@@ -38,10 +38,11 @@ _PRELUDES: dict[str, tuple[str, ...]] = {
     "retell": ("records",),
     "end_reading": ("records",),
     "tell_again": ("records", "graph"),
+    "rights": (),
 }
 
-COMMANDS = tuple(_PRELUDES)
-"""The names of all scripts."""
+COMMANDS = tuple(name for name in _PRELUDES if name != "rights")
+"""The names of all scripts with which a space is worked on."""
 
 Timing = Callable[[str, float], None]
 """Told of each call: the command, and the seconds until its answer, or until it failed."""
@@ -58,7 +59,7 @@ _BOUNDS = {
 }
 """How scripts call the fields of Bounds."""
 
-_READ_ONLY = {"look", "backlog", "evidence", "around", "observed"}
+_READ_ONLY = {"look", "backlog", "evidence", "around", "observed", "rights"}
 """Scripts that write nothing, and say so: Redis runs them when it is full, and on a replica."""
 
 

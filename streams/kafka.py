@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import TopicPartition
@@ -113,6 +114,11 @@ def transactional_producer(settings: Settings, *, transactional: str, what: str)
 def admin(settings: Settings, *, what: str = "admin") -> AIOKafkaAdminClient:
     """Make an admin client. Not started; it is ended with `close`."""
     return AIOKafkaAdminClient(**_connection(settings.kafka, what))
+
+
+def asker(settings: Settings, *, what: str) -> AIOKafkaClient:
+    """Make a bare client, for what the other clients do not ask. Not started: its `bootstrap` does. Must be made where a loop runs."""
+    return AIOKafkaClient(**_connection(settings.kafka, what))
 
 
 async def started(client: Client, kafka: KafkaSettings, what: str, trouble: Trouble | None = None) -> Client:

@@ -7,7 +7,7 @@ count, since a shard is a partition. Neighbours: `nexus topics`, `nexus run` and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -201,6 +201,18 @@ async def _create(client: AIOKafkaAdminClient, creations: list[CreateTopic]) -> 
     await _wait(client, {change.name: change.partitions for change in creations}, "made")
 
 
+async def refused_creations(client: AIOKafkaAdminClient, creations: Sequence[CreateTopic]) -> dict[str, str]:
+    """Ask which topics could not be made, and why; none is made."""
+    if not creations:
+        return {}
+    response = await client.create_topics([_new_topic(change) for change in creations], validate_only=True)
+    return {
+        name: _refusal("make", name, code, *message[:1])
+        for name, code, *message in response.topic_errors
+        if code not in (0, TopicAlreadyExistsError.errno)
+    }
+
+
 async def _alter(client: AIOKafkaAdminClient, alterations: list[AlterTopic]) -> None:
     for response in await client.alter_configs(
         [ConfigResource(ConfigResourceType.TOPIC, change.name, dict(change.own_config)) for change in alterations]
@@ -223,8 +235,12 @@ def _new_topic(change: CreateTopic) -> NewTopic:
 
 
 def _refuse(doing: str, name: str, code: int, message: str | None = None) -> NoReturn:
+    raise SettingsError(_refusal(doing, name, code, message))
+
+
+def _refusal(doing: str, name: str, code: int, message: str | None = None) -> str:
     error = for_code(code)
-    raise SettingsError(f"Kafka refuses to {doing} topic {name}: {message or error.description or error.__name__}")
+    return f"Kafka refuses to {doing} topic {name}: {message or error.description or error.__name__}"
 
 
 async def _wait(client: AIOKafkaAdminClient, partitions: Mapping[str, int], doing: str) -> None:

@@ -13,7 +13,7 @@ from streams.stack import Addresses, LocalStack
 
 CONTAINERS_SWITCH = "NEXUS_TEST_TESTCONTAINERS"
 KAFKA_IMAGE = "apache/kafka:4.2.1"
-VALKEY_IMAGE = "valkey/valkey:8.1.4"
+VALKEY_IMAGE = "valkey/valkey:9.1.4"
 
 
 class Surroundings(Protocol):

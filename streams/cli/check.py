@@ -16,7 +16,7 @@ from streams.cli.options import ConfigOption, JsonOption
 from streams.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from streams.checkup import Finding
+    from streams.finding import Finding
     from streams.settings import Settings
     from streams.settings.states import ComponentSettings
 

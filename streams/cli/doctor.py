@@ -29,10 +29,14 @@ def register(app: typer.Typer) -> None:
 def doctor(
     identifiers: Annotated[bool, typer.Option("--identifiers", help="Look at identifiers, their types, and the largest entities.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Show the N worst of each kind.")] = 10,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 also where there are only warnings.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look whether all is well with settings, Kafka, Redis, the space and its stages, and say what to do. Exits 1 if something is wrong.
+
+    An error is what stops workers, or loses something; a warning is what should be otherwise. What users of Kafka and Redis may do is asked
+    without writing anything; what nobody can ask so, as who may make a topic that is there already, is not looked at.
 
     With --identifiers look for values that look like junk or shared devices, and for what holds the largest entities together, and
     suggest guards. An owner is a value of the strongest type, such as a user id, that an identifier was seen together with. This reads
@@ -43,7 +47,7 @@ def doctor(
 
     settings = load_settings(config)
     if not identifiers:
-        _show_diagnosis(settings, as_json=as_json)
+        _show_diagnosis(settings, as_json=as_json, strict=strict)
         return
     found = advise(asyncio.run(_dump(settings)), settings.entities, limit)
     if as_json:
@@ -53,11 +57,12 @@ def doctor(
         print(line)
 
 
-def _show_diagnosis(settings: Settings, *, as_json: bool) -> None:
+def _show_diagnosis(settings: Settings, *, as_json: bool, strict: bool) -> None:
     from streams.diagnosis import diagnose  # noqa: PLC0415
 
     findings = asyncio.run(diagnose(settings))
-    errors = [one for one in findings if one.level == "error"]
+    levels = ("error", "warning") if strict else ("error",)
+    errors = [one for level in levels for one in findings if one.level == level]
     if as_json:
         print_json({"ok": not errors, "findings": [dataclasses.asdict(one) for one in findings]})
     else:
@@ -81,7 +86,7 @@ async def _dump(settings: Settings) -> Dump:
     try:
         dump = await read_dump(redis, settings.space)
     except (RedisError, OSError) as error:
-        raise RedisUnavailable(f"Redis at {settings.redis.url.rpartition('@')[2]} does not answer: {error}") from error
+        raise RedisUnavailable(f"Redis at {settings.redis.url.rpartition('@')[2]} could not be read: {error}") from error
     finally:
         await redis.aclose()
     if not dump.meta:

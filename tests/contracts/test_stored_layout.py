@@ -17,12 +17,13 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
+from resolvers.birth import FORMAT
 from resolvers.correction import Kind
 from resolvers.errors import StoreMismatch
 from resolvers.instant import read_instant
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
-from resolvers.redis_graph import FORMAT, RedisResolver
+from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from streams.events import Membership

@@ -17,9 +17,12 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
+from typer.testing import CliRunner
 
 from resolvers.errors import NexusError
+from streams.cli import build_app
 from streams.crew import Worker
+from streams.kafka_checkup import examine_kafka
 from streams.preflight import make_missing_topics
 from streams.settings import Settings, settings_from
 from streams.tracing.context import TraceContext
@@ -165,6 +168,22 @@ async def test_a_worker_does_all_of_its_work_with_these_rights(pipeline: Pipelin
     told = [one async for one in _told(pipeline.settings)]
     assert any({"type": "user_id", "value": user}.items() <= named.items() for one in told for named in one.get("identifiers", ()))
 
+    verified = await nexus(pipeline, "verify")
+    assert verified["ok"], verified
+    assert (await nexus(pipeline, "doctor", "--identifiers"))["types"]
+    levels = {one["what"]: one["level"] for one in (await nexus(pipeline, "doctor"))["findings"]}
+    names = ("kafka", "topics", "kafka rights", "redis", "redis rights", "space", "lag")
+    assert {name: levels[name] for name in names} == dict.fromkeys(names, "ok")
+
+
+async def nexus(pipeline: Pipeline, *words: str) -> Any:
+    """Run a command with the worker's settings, and so with its users; gives what it prints as JSON."""
+    file = pipeline.directory / "nexus.yaml"
+    file.write_text(pipeline.settings.to_yaml(), encoding="utf-8")
+    result = await asyncio.to_thread(CliRunner().invoke, build_app(), [*words, "--json", "--config", str(file)])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
 
 async def _told(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     from streams import kafka  # noqa: PLC0415 - only this test reads the topic
@@ -207,6 +226,39 @@ async def test_a_user_of_kafka_can_do_no_more(locked: Locked, user: str, topic: 
             await asyncio.wait_for(consumer.getone(), 3)
     finally:
         await consumer.stop()
+
+
+async def rights_found(settings: Settings) -> str:
+    (found,) = [one for one in await examine_kafka(settings) if one.what == "kafka rights"]
+    assert found.level == "error"
+    return found.text
+
+
+async def test_rights_that_a_user_of_kafka_lacks_are_named(locked: Locked) -> None:
+    servers = f"127.0.0.1:{locked.kafka.sasl_port}"
+    told = await rights_found(locked.settings(locked.sasl("stranger"), servers))
+    assert told.startswith("a worker is not allowed Describe on topics raw.crm, nexus.commands, nexus.events, ")
+    assert "Describe and Read on groups nexus.adapt, nexus.locked.resolve, " in told
+    assert "Describe and Write on transactional id nexus.locked.publish.0" in told
+
+    acls = [{**one, "allow-principal": ["User:half"]} for one in documented_acls()]
+    (ids,) = [one for one in acls if "transactional-id" in one]
+    (groups,) = [one for one in acls if "group" in one]
+    own = [one for one in acls if one.get("topic") == ["nexus."]]
+    halves = [{**ids, "operation": ["Describe"]}, {**groups, "operation": ["Describe"]}, {**own[0], "operation": ["Read", "Describe"]}]
+    await allow(locked.kafka.bootstrap_servers, halves)
+    told = await rights_found(locked.settings(locked.mutual("half"), f"127.0.0.1:{locked.kafka.mutual_port}"))
+    assert "not allowed Describe on topic raw.crm; DescribeConfigs on topic nexus.commands; Write and DescribeConfigs on topics " in told
+    assert "Read on groups nexus.adapt, " in told
+    assert "; Write on transactional id nexus.locked.publish.0; " in told
+
+
+async def test_topics_that_are_missing_and_that_a_worker_may_not_make_are_an_error(locked: Locked) -> None:
+    settings = locked.settings(locked.sasl(), f"127.0.0.1:{locked.kafka.sasl_port}").model_copy(update={"space": "unmade"})
+    (found,) = [one for one in await examine_kafka(settings) if one.what == "topics"]
+    assert found.level == "error"
+    assert "missing: nexus.unmade.entities, nexus.unmade.identifiers, " in found.text
+    assert "Kafka refuses to make topic nexus.unmade.entities: Authorization failed" in found.text
 
 
 async def test_who_has_a_wrong_password_is_told_so(locked: Locked, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from streams.checkup import Finding, _vulnerable, examine
+from streams.checkup import examine
 from streams.cli import build_app
+from streams.finding import Finding
 from streams.settings import settings_from
 
 SETTINGS = """
@@ -117,20 +118,3 @@ def test_adapt_tells_events_and_rejections_line_by_line(config: Path, tmp_path: 
     assert "not valid JSON" in second["rejected"]
     assert result.stderr == "2 records: 1 events, 1 rejected\n"
     assert result.exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "version", "wanted"),
-    [
-        ("Redis", "7.4.5", "7.4.6"),
-        ("Redis", "7.4.6", None),
-        ("Redis", "7.0.15", "7.2.11"),
-        ("Redis", "8.6.0", None),
-        ("Valkey", "8.1.3", "8.1.4"),
-        ("Valkey", "9.1.2", None),
-        ("Redis", "?", None),
-    ],
-)
-def test_a_server_that_can_be_taken_over_is_named(name: str, version: str, wanted: str | None) -> None:
-    found = [one.text for one in _vulnerable(name, version)]
-    assert (f"use {wanted} or newer" in found[0]) if wanted else not found
