@@ -112,7 +112,13 @@ def test_adapt_tells_events_and_rejections_line_by_line(config: Path, tmp_path: 
     result = CliRunner().invoke(build_app(), ["adapt", "--config", str(config), "--source", "crm", "--json", str(records)])
     first, second = (json.loads(line) for line in result.stdout.splitlines())
     assert first["events"][0]["participants"] == [
-        {"entity": "person", "role": "contact", "identifiers": [{"type": "email", "value": "a@b.example"}]}
+        {
+            "entity": "person",
+            "role": "contact",
+            "identifiers": [{"type": "email", "value": "a@b.example"}],
+            "traits": {},
+            "states": {},
+        }
     ]
     assert "not valid JSON" in second["rejected"]
     assert result.stderr == "2 records: 1 events, 1 rejected\n"
