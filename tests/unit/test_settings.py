@@ -71,6 +71,16 @@ def test_an_unknown_topic_name_is_a_mistake_of_the_caller() -> None:
         ({"identity_key": "\u00e9" * 33}, "identity_key: (secret): must be at most 64 bytes in UTF-8"),
         ({"partitions": "many"}, "partitions: 'many': must be a valid integer"),
         ({"kafka": {"bootstrap_server": "x"}}, "did you mean 'bootstrap_servers'?"),
+        ({"kafka": {"bootstrap_servers": "a:b:c"}}, "kafka.bootstrap_servers: 'a:b:c': must be host:port"),
+        ({"kafka": {"bootstrap_servers": "a:1, b:x"}}, "must be host:port, or several with commas between them, which 'b:x' is not"),
+        ({"kafka": {"bootstrap_servers": "a:0"}}, "a port is a number from 1 to 65535"),
+        ({"kafka": {"bootstrap_servers": "PLAINTEXT://a:1"}}, "must be host:port"),
+        ({"kafka": {"bootstrap_servers": " , "}}, "must be host:port"),
+        ({"redis": {"url": "redis://:secret@r:port/0"}}, "redis.url: 'redis://***@r:port/0': is no address that can be used"),
+        ({"redis": {"url": "redis://r:70000/0"}}, "redis://host:6379/0: Port out of range 0-65535"),
+        ({"redis": {"url": "redis://r/0?db=x"}}, "redis://host:6379/0: Invalid value for 'db' in connection URL."),
+        ({"redis": {"url": "redis://r/0?dbs=1"}}, "unexpected keyword argument 'dbs'"),
+        ({"redis": {"url": "rediss://r/0?ssl_cert_reqs=maybe"}}, "Invalid SSL Certificate Requirements Flag: maybe"),
         ({"kafka": None}, "kafka: must be a mapping"),
         ({"kafka": {"security": {"protocol": "SASL_SSL"}}}, "kafka.security.protocol: 'SASL_SSL': needs kafka.security.username"),
         ({"kafka": {"security": {"cert_file": "a.pem"}}}, "cert_file and key_file go together"),
@@ -270,3 +280,18 @@ def test_oauthbearer_needs_what_gives_tokens() -> None:
     with pytest.raises(SettingsError, match=r"needs kafka\.security\.token_provider"):
         settings_from({"kafka": {"security": security}})
     assert settings_from({"kafka": {"security": {**security, "token_provider": "ours.login:token"}}}).kafka.security.username is None
+
+
+@pytest.mark.parametrize(
+    "servers", ["kafka", "kafka:9092", "a:1,b:2", " a:1 , b:2 ,", "::1", "[::1]:9092", "[::1]", "127.0.0.1:65535", "k_1:1"]
+)
+def test_servers_are_named_as_the_client_takes_them(servers: str) -> None:
+    assert settings_from({"kafka": {"bootstrap_servers": servers}}).kafka.bootstrap_servers == servers
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://r", "redis://user:p%40ss@r:6380/3", "rediss://r/0?ssl_cert_reqs=none", "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0"],
+)
+def test_a_redis_is_named_as_the_client_takes_it(url: str) -> None:
+    assert settings_from({"redis": {"url": url}}).redis.url == url
