@@ -190,7 +190,7 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
 
     Without a `resolver` the graph is in the Redis of the settings. Raises SettingsError.
     """
-    rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
+    rules = Rules.from_settings(settings.entities, settings.digest_key, settings.states)
     counters = Counters()
     if resolver is None:
         fixed = (settings.space, settings.partitions, settings.redis.buckets)

@@ -36,6 +36,11 @@ def test_the_key_for_trying_out_is_a_warning() -> None:
     ]
 
 
+@pytest.mark.parametrize(("key", "level"), [("123456789012345", "warning"), ("1234567890123456", "ok")])
+def test_a_short_identity_key_is_a_warning(key: str, level: str) -> None:
+    assert examine(settings_from({"identity_key": key}))[0].level == level
+
+
 def test_an_adapter_that_cannot_be_imported_is_an_error() -> None:
     settings = settings_from({"identity_key": "12345678", "sources": {"crm": {"topic": "raw.crm", "adapter": "no_such_module:f"}}})
     _, finding = examine(settings)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 import yaml
 
 from resolvers.errors import SettingsError
+from resolvers.identifier import Identifier, identifier_digest
 from streams.settings import Settings, load_settings, settings_from, write_settings
 from streams.settings.reference import page
+from streams.verify.usable import Usable
 
 MAPPING = {"topic": "raw.crm", "adapter": "mapping"}
 
@@ -67,8 +70,10 @@ def test_an_unknown_topic_name_is_a_mistake_of_the_caller() -> None:
     ("document", "message"),
     [
         ({"spaces": "x"}, "spaces: there is no such key; allowed: space, identity_key"),
-        ({"space": "A B"}, "space: 'A B': must match ^[a-z0-9]"),
-        ({"identity_key": "\u00e9" * 33}, "identity_key: (secret): must be at most 64 bytes in UTF-8"),
+        ({"space": "A B"}, "space: 'A B': must match ^[A-Za-z0-9_]"),
+        ({"space": "a.b"}, "space: 'a.b': must match ^[A-Za-z0-9_]"),
+        ({"space": ""}, "space: '': must match ^[A-Za-z0-9_]"),
+        ({"identity_key": ""}, "identity_key: (secret): must have at least 1 characters"),
         ({"partitions": "many"}, "partitions: 'many': must be a valid integer"),
         ({"kafka": {"bootstrap_server": "x"}}, "did you mean 'bootstrap_servers'?"),
         ({"kafka": {"bootstrap_servers": "a:b:c"}}, "kafka.bootstrap_servers: 'a:b:c': must be host:port"),
@@ -133,7 +138,7 @@ def test_sources_may_not_share_a_topic() -> None:
 def test_no_secret_is_in_a_message() -> None:
     lines = problems(
         {
-            "identity_key": "hush",
+            "identity_key": ["hush"],
             "redis": {"url": "http://user:hush@host"},
             "kafka": {"security": {"password": ["hush"]}},
         }
@@ -295,3 +300,31 @@ def test_servers_are_named_as_the_client_takes_them(servers: str) -> None:
 )
 def test_a_redis_is_named_as_the_client_takes_it(url: str) -> None:
     assert settings_from({"redis": {"url": url}}).redis.url == url
+
+
+@pytest.mark.parametrize("space", ["my_space", "test_ab12", "EU", "eu-1", "_", "1"])
+def test_a_space_is_named_by_letters_digits_underscores_and_hyphens(space: str) -> None:
+    assert settings_from({"space": space}).topic("entities") == f"nexus.{space}.entities"
+
+
+@pytest.mark.parametrize(
+    ("key", "digested_with"),
+    [
+        ("k", b"k"),
+        ("k" * 64, b"k" * 64),
+        ("\u00e9" * 32, "\u00e9".encode() * 32),
+        ("k" * 65, blake2b(b"k" * 65).digest()),
+        ("\u00e9" * 33, blake2b("\u00e9".encode() * 33).digest()),
+    ],
+)
+def test_an_identity_key_of_any_length_is_taken(key: str, digested_with: bytes) -> None:
+    settings = settings_from({"identity_key": key})
+    ann = Identifier("person", "email", "ann@x.example")
+    assert settings.digest_key == digested_with
+    assert identifier_digest(settings.digest_key, ann) == Usable(settings).digest("person", "email", "ann@x.example")
+
+
+def test_an_identifier_type_that_is_only_named_has_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "nexus.yaml").write_text("entities:\n  person:\n    identifiers:\n      user_id:\n      email:\n")
+    found = load_settings(tmp_path / "nexus.yaml", {"NEXUS__ENTITIES__PERSON__IDENTIFIERS__EMAIL__NORMALISE": "email"}).entities["person"]
+    assert found == settings_from(person(user_id={}, email={"normalise": "email"})).entities["person"]
