@@ -86,7 +86,9 @@ class NexusApp(faust.App):
         super().__init__(kafka.group_id(settings, "worker"), **options)
 
     async def on_first_start(self) -> None:
-        """Wait for Kafka and Redis, make missing topics, open the space."""
+        """Wait for Kafka and Redis, make missing topics, open the space; first say whether ids can be computed by everyone."""
+        if self.nexus_settings.uses_development_key:
+            log.warning("identity_key is the key for trying out, which everyone knows: set it before the first event of production")
         if self.admin is not None:
             await self.admin.start()
         await prepare(self.nexus_settings, self.resolver, self.health)
