@@ -86,7 +86,9 @@ class NexusApp(faust.App):
         super().__init__(kafka.group_id(settings, "worker"), **options)
 
     async def on_first_start(self) -> None:
-        """Wait for Kafka and Redis, make missing topics, open the space."""
+        """Wait for Kafka and Redis, make missing topics, open the space; first say whether ids can be computed by everyone."""
+        if self.nexus_settings.uses_development_key:
+            log.warning("identity_key is the key for trying out, which everyone knows: set it before the first event of production")
         if self.admin is not None:
             await self.admin.start()
         await prepare(self.nexus_settings, self.resolver, self.health)
@@ -190,7 +192,7 @@ def create_app(settings: Settings, *, resolver: Resolver | None = None, clock: C
 
     Without a `resolver` the graph is in the Redis of the settings. Raises SettingsError.
     """
-    rules = Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
+    rules = Rules.from_settings(settings.entities, settings.digest_key, settings.states)
     counters = Counters()
     if resolver is None:
         fixed = (settings.space, settings.partitions, settings.redis.buckets)

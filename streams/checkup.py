@@ -16,6 +16,9 @@ from streams.redis_checkup import examine_redis
 from streams.settings import Settings, SourceSettings
 from streams.settings.problem import suggestion
 
+FEW_CHARACTERS = 16
+"""An identity key of fewer can be found by trying."""
+
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the settings alone; imports the adapters that they name."""
@@ -25,6 +28,9 @@ def examine(settings: Settings) -> list[Finding]:
 def _identity_key(settings: Settings) -> Finding:
     if settings.uses_development_key:
         text = "the key for trying out, which everyone knows: set it (or NEXUS__IDENTITY_KEY) before the first event of production"
+        return Finding("warning", "identity_key", text)
+    if len(settings.identity_key.get_secret_value()) < FEW_CHARACTERS:
+        text = f"has fewer than {FEW_CHARACTERS} characters, and can be guessed from ids; it cannot be changed after the first event"
         return Finding("warning", "identity_key", text)
     return Finding("ok", "identity_key", "is set")
 

@@ -42,7 +42,7 @@ MOST_TEXT = 1_000
 class Named(msgspec.Struct, frozen=True, omit_defaults=True):
     """An identifier as an operator writes it: by its value, or by the digest in hex of what it is normalised to.
 
-    Without an entity type the first that declares the type is meant. An erasure names digests only.
+    Without an entity type the first that declares the type is meant. An erasure names digests only. What is null is absent.
     """
 
     type: str
@@ -52,7 +52,7 @@ class Named(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A command. `cutoff` is an erasure's alone. `actor` and `reason` are for people; they influence nothing."""
+    """A command. `cutoff` is an erasure's alone. `actor` and `reason` are for people; they influence nothing. What is null is absent."""
 
     command_id: str
     command: str
@@ -64,7 +64,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _DIGEST = re.compile(f"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
-_decode = msgspec.json.Decoder(Command).decode
+_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -85,9 +85,19 @@ def decode_command(value: bytes | None) -> Command:
         said = "the record has no value; a command is a JSON object with command_id, command, identifiers and issued_at"
         raise Rejected(said, Why.MALFORMED)
     try:
-        return _decode(value)
+        return msgspec.convert(_without_nulls(_decode(value)), Command)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected(f"the record is not a command: {error}", Why.MALFORMED) from error
+
+
+def _without_nulls(said: object) -> object:
+    match said:
+        case dict():
+            return {name: _without_nulls(one) for name, one in said.items() if one is not None}
+        case list():
+            return [_without_nulls(one) for one in said]
+        case _:
+            return said
 
 
 def correction_of(rules: Rules, command: Command, written_ms: int) -> Correction:

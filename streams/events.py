@@ -1,24 +1,26 @@
 """The event: one thing that happened, in the canonical form that every adapter writes and every stage reads.
 
-Invariant: `origin` and `recorded_at` never influence who is who. Neighbours: adapters write events, the
-resolve stage reads them.
+Invariant: `origin` and `recorded_at` never influence who is who. What an event is made of is always written, also when it is
+empty, so that a reader need not ask; of an optional field that the source does not have nothing is written. Reading asks for
+less than writing gives. Neighbours: adapters write events, the resolve stage reads them.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
 
-class Identifier(msgspec.Struct, omit_defaults=True):
+class Identifier(msgspec.Struct):
     """An identifier as the source wrote it, only trimmed; normalising happens when it is resolved."""
 
     type: str
     value: str
 
 
-class Participant(msgspec.Struct, omit_defaults=True):
+class Participant(msgspec.Struct):
     """One entity's part in an event. `states` maps a state's name to its value as of the event."""
 
     entity: str
@@ -28,7 +30,7 @@ class Participant(msgspec.Struct, omit_defaults=True):
     states: dict[str, str] = {}
 
 
-class Membership(msgspec.Struct, omit_defaults=True):
+class Membership(msgspec.Struct):
     """Participant number `member` belongs to participant number `group`; both index `Event.participants`."""
 
     member: int
@@ -63,12 +65,13 @@ class Event(msgspec.Struct, omit_defaults=True):
     internal: bool | None = None
     recorded_at: str | None = None
     origin: Origin | None = None
-    participants: list[Participant] = []
-    memberships: list[Membership] = []
+    # msgspec leaves out an empty list that `list` itself makes by default, so another factory makes it.
+    participants: list[Participant] = msgspec.field(default_factory=partial(list))
+    memberships: list[Membership] = msgspec.field(default_factory=partial(list))
 
 
 encode_event = msgspec.json.Encoder().encode
-"""Event -> UTF-8 JSON, fields at their default left out."""
+"""Event -> UTF-8 JSON. Optional fields of the event that are None are left out; lists and objects are written also when empty."""
 
 decode_event = msgspec.json.Decoder(Event).decode
 """UTF-8 JSON -> Event. Raises msgspec.ValidationError or msgspec.DecodeError."""

@@ -12,7 +12,7 @@ from streams.settings import Settings
 
 def rules_of(settings: Settings) -> Rules:
     """Make the rules that the settings declare."""
-    return Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
+    return Rules.from_settings(settings.entities, settings.digest_key, settings.states)
 
 
 def graph_of(settings: Settings) -> RedisResolver:

@@ -77,10 +77,10 @@ async def bounded_run(settings: Settings, plan: Plan, say: Say) -> Summary:
     for name in plan.sources:
         if name not in settings.sources:
             raise SettingsError(f"--source {name}: the settings have no such source; they have {', '.join(settings.sources) or 'none'}")
+    directory = plan.out / "workers"
+    await asyncio.to_thread(_make, directory)
     settings = isolated(await with_addresses(settings, say), f"run-{secrets.token_hex(4)}")
     say(f"space {settings.space}, topics {settings.topics.prefix}*, {settings.partitions} partitions, {plan.workers} worker(s)")
-    directory = plan.out / "workers"
-    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     try:
         await ensure_topics(settings)
         async with open_graph(settings) as resolver:
@@ -95,6 +95,13 @@ async def bounded_run(settings: Settings, plan: Plan, say: Say) -> Summary:
     else:
         shutil.rmtree(directory, ignore_errors=True)
     return summary
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NexusError(f"the folder {directory} cannot be made: {error.strerror or error}") from error
 
 
 async def with_addresses(settings: Settings, say: Say) -> Settings:

@@ -1,7 +1,7 @@
 """A user's own adapter: a function named `package.module:function`, and what it may give back.
 
-The function takes a SourceRecord and gives an Event, a dictionary in the canonical form, or an iterable of those. It
-may raise Rejected with a reason; any other exception of its own passes through unchanged.
+The function takes a key, a value and headers, or one SourceRecord, and gives an Event, a dictionary in the canonical form, or
+an iterable of those. It may raise Rejected with a reason; any other exception of its own passes through unchanged.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from streams.record import SourceRecord
 from streams.times import format_time, parse_time
 
 CustomAdapter = Callable[[SourceRecord], object]
-"""What users write: see the module's docstring for what it gives."""
+"""A user's function, called with a record: see the module's docstring for what it gives."""
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def load_function(path: str, where: str) -> CustomAdapter:
-    """Import the function that `package.module:function` names. `where` is the settings key. Raises SettingsError."""
+    """Import the function that `package.module:function` names. `where` is the settings key. Raises SettingsError.
+
+    A function of three parameters is called with key, value and headers: bytes or None twice, and a list of pairs of str and bytes.
+    """
     module_name, _, function_name = path.partition(":")
     try:  # importing runs the user's code, which may raise anything
         function = getattr(importlib.import_module(module_name), function_name)
@@ -35,7 +40,29 @@ def load_function(path: str, where: str) -> CustomAdapter:
         ) from error
     if not callable(function) or inspect.iscoroutinefunction(function):
         raise SettingsError(f"{where}: {path!r} is not a plain function that takes a record and gives events")
-    return function  # type: ignore[no-any-return]
+    match _parameters(function):
+        case 1:
+            return function  # type: ignore[no-any-return]
+        case 3:
+            return lambda record: function(record.key, record.value, list(record.headers))
+        case _:
+            raise SettingsError(f"{where}: {path!r} takes neither one record nor three parameters: key, value and headers")
+
+
+def _parameters(function: Callable[..., object]) -> int | None:
+    """Say how many arguments to call a function with: one, or three where it names three; None where neither works."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some functions that are written in C do not tell
+        return None
+    named = sum(one.kind in _POSITIONAL for one in signature.parameters.values())
+    for count in (3, 1) if named == 3 else (1,):
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return count
+    return None
 
 
 def read_events(result: object) -> list[Event]:

@@ -1,7 +1,7 @@
 """The `mapping` adapter: any JSON or CSV record, told by expressions in the settings.
 
-All expressions are compiled once. An event's declared `id`, `name` and `occurred_at` must give something in every
-record; everything else that is null or empty is left out.
+All expressions are compiled once. An event's declared `name` and `occurred_at` must give something in every record;
+everything else that is null or empty is left out. An event without an id gets a digest of its record.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def _compiled(expressions: dict[str, str], where: str) -> tuple[tuple[str, Expre
 def _event(fields: dict[str, Expression], body: dict[str, Any], source: str) -> Event:
     found = {key: expression(body) for key, expression in fields.items()}
     return Event(
-        event_id=_required("id", found, ""),
+        event_id=_text("id", found) or "",
         source=source,
-        name=_required("name", found, source),
+        name=_name(found, source),
         occurred_at=_time(found),
         type=_text("type", found),
         description=_text("description", found),
@@ -121,12 +121,12 @@ def _event(fields: dict[str, Expression], body: dict[str, Any], source: str) -> 
     )
 
 
-def _required(key: str, found: dict[str, Any], default: str) -> str:
-    if key not in found:
+def _name(found: dict[str, Any], default: str) -> str:
+    if "name" not in found:
         return default
-    text = _text(key, found)
+    text = _text("name", found)
     if text is None:
-        raise Rejected(f"the event's {key} is missing: the source declares an expression for it, which gives nothing here")
+        raise Rejected("the event's name is missing: the source declares an expression for it, which gives nothing here")
     return text
 
 

@@ -8,12 +8,15 @@ Modules import what is slow inside their commands, so that `nexus --help` is qui
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from errno import ENOSPC
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from resolvers.errors import NexusError
 
@@ -73,10 +76,31 @@ def _start(
     set_up_log()
 
 
-def main() -> None:
-    """Run the command line of this process."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, of this process where no other is given, and end the process: 1 for a failure, 2 for wrong usage."""
     try:
-        build_app()()
+        code = build_app()(arguments, prog_name="nexus", standalone_mode=False)
+    except TyperException as error:
+        _fail(_usage(error), error.exit_code)
+    except typer.Abort:
+        _fail("nothing was done: there was no answer", 1)
     except NexusError as error:
-        print(f"nexus: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error), 1)
+    except OSError as error:
+        if error.filename is None and error.errno != ENOSPC:
+            raise
+        _fail(": ".join(map(str, filter(None, (error.filename, error.strerror)))), 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: TyperException) -> str:
+    """Say what is wrong with how a command was called, in one line; empty where its help has been printed in place of that."""
+    said = " ".join(error.format_message().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    return f"{said}; see {context.command_path} --help" if said and context else said
+
+
+def _fail(said: str, code: int) -> NoReturn:
+    if said:
+        print(f"nexus: {said}", file=sys.stderr)
+    sys.exit(code)

@@ -86,7 +86,10 @@ def entity(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show an entity; for an id that ended, what became of it, and the living entity that it leads to.
+    """Show an entity; for an id that ended, what became of it, and the living entity that it leads to, if it was merged.
+
+    An id that was split names its successors, and one that was erased says so; both are answers, with exit code 0. An id that was never
+    issued has none.
 
     A graph of more than about 1,000 identifiers or links is cut, the nearest to the founder are kept, and it says so.
 
@@ -110,16 +113,14 @@ def entity(
         return
     ended, document = asyncio.run(_living(settings, entity_id))
     if graph is not None:
+        _draw_living(settings, ended, document, graph)
+    elif as_json:
+        print_json({**ended, "entity": document} if ended and document else document or ended)
+    else:
         if ended:
-            say(f"{entity_id} was merged into {ended['merged_into']}")
-        _draw(settings, document, graph)
-        return
-    if as_json:
-        print_json({**ended, "entity": document} if ended else document)
-        return
-    if ended:
-        print(f"{entity_id} was merged into {ended['merged_into']}")
-    _show(document)
+            print(_became(ended))
+        if document:
+            _show(document)
 
 
 async def _told_then(settings: Settings, entity_id: str, time: str) -> dict[str, Any]:
@@ -143,6 +144,28 @@ def _instant(as_of: str) -> int:
         return read_instant(as_of)
     except ValueError as error:
         raise NexusError(f"--as-of {as_of!r} is not an RFC 3339 time: {error}") from error
+
+
+def _draw_living(settings: Settings, ended: dict[str, Any] | None, document: dict[str, Any] | None, form: GraphForm) -> None:
+    from resolvers.errors import NexusError  # noqa: PLC0415
+
+    if document is None:
+        raise NexusError(f"there is no graph to draw: {_became(ended or {})}")
+    if ended:
+        say(_became(ended))
+    _draw(settings, document, form)
+
+
+def _became(ended: Mapping[str, Any]) -> str:
+    """Say what became of an id that ended."""
+    match ended["status"]:
+        case "merged":
+            return f"{ended['entity_id']} was merged into {ended['merged_into']}"
+        case "split":
+            came = ", ".join(ended["successors"]) or "nobody"
+            return f"{ended['entity_id']} was split, its founding identifier connects nothing; of it came {came}"
+        case _:
+            return f"{ended['entity_id']} was erased"
 
 
 def _draw(settings: Settings, document: dict[str, Any], form: GraphForm) -> None:
@@ -245,8 +268,11 @@ def entity_then(found: Picture, then: Surroundings, entity_id: str) -> dict[str,
     }
 
 
-async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Give what became of an id that ended, else None, and the living entity."""
+async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Give what became of an id that ended, else None, and the living entity, None for an id that was split or erased.
+
+    Raises NexusError for an id that was never issued.
+    """
     from resolvers.entity import ENDED  # noqa: PLC0415
     from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
     from resolvers.identifier import founder_of  # noqa: PLC0415
@@ -260,16 +286,11 @@ async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | 
         try:
             document = await graph.entity(entity_id)
             ended = document if document and document["status"] in ENDED else None
-            if ended and ended["status"] == "split":
-                came = ", ".join(ended["successors"]) or "nobody"
-                raise NexusError(f"{entity_id} was split, its founding identifier connects nothing; of it came {came}")
-            if ended and ended["status"] == "erased":
-                raise NexusError(f"{entity_id} was erased")
             if ended:
-                document = await graph.entity(ended["merged_into"])
+                document = await graph.entity(ended["merged_into"]) if ended["status"] == "merged" else None
         except StoreMismatch as error:
             raise NexusError(no_space(settings)) from error
-    if document is None:
+    if document is None and (ended is None or ended["status"] == "merged"):
         raise NexusError(f"no entity {entity_id} is known in space {settings.space}")
     return ended, document
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import ConfigOption, JsonOption
-from streams.cli.output import print_json, say
+from streams.cli.output import print_json, say, someone_is_there
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def promote(
     keep_as: Annotated[
         str | None, typer.Option("--keep-as", metavar="NAME", help="What the live space is called from now on; else its name and the time.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; only a terminal is asked.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,7 +37,7 @@ def promote(
     from streams.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
-    if not yes:
+    if not yes and someone_is_there():
         try:
             typer.confirm(f"Have space {space} take the place of {settings.space}, on {settings.topic('entities')}?", abort=True, err=True)
         except typer.Abort as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from resolvers.blocked import BlockedValues
+from streams.settings.addresses import bootstrap_problem, redis_problem
 from streams.settings.expressions import expression_problems
 from streams.settings.problem import Problem, suggestion
 from streams.settings.sections import ENTITY_TYPE, IDENTIFIER_TYPE
@@ -29,8 +30,6 @@ EVENT_FIELDS = ("id", "name", "occurred_at", "type", "description", "value", "va
 TOPIC_NAMES = ("events", "commands", "dead-letters", "entities", "identifiers", "memberships", "participants", "timeline")
 """The topics that nexus writes, in DESIGN's words."""
 
-MOST_KEY_BYTES = 64
-
 _FUNCTION = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
 _TOPIC = re.compile(r"^[A-Za-z0-9._-]{1,249}$")
 _SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
@@ -40,7 +39,7 @@ _RFC_3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d
 def disagreements(settings: Settings) -> list[Problem]:
     """List everything that is wrong between sections, in the order of the file."""
     return [
-        *_identity_key(settings),
+        *_addresses(settings),
         *_topic_settings(settings),
         *_security(settings),
         *_entities(settings.entities),
@@ -50,10 +49,14 @@ def disagreements(settings: Settings) -> list[Problem]:
     ]
 
 
-def _identity_key(settings: Settings) -> Iterator[Problem]:
-    key = settings.identity_key.get_secret_value()
-    if len(key.encode()) > MOST_KEY_BYTES:
-        yield Problem(("identity_key",), key, f"must be at most {MOST_KEY_BYTES} bytes in UTF-8, as much as the digest takes")
+def _addresses(settings: Settings) -> Iterator[Problem]:
+    for path, value, problem in (
+        (("kafka", "bootstrap_servers"), settings.kafka.bootstrap_servers, bootstrap_problem),
+        (("redis", "url"), settings.redis.url, redis_problem),
+    ):
+        allowed = problem(value)
+        if allowed is not None:
+            yield Problem(path, value, allowed)
 
 
 def _topic_settings(settings: Settings) -> Iterator[Problem]:

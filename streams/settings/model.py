@@ -7,6 +7,7 @@ holds the parts, `file` reads and writes it, and every stage is handed one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +35,9 @@ from streams.settings.states import StateSettings
 
 DEVELOPMENT_KEY = "nexus-development-key"
 """The identity key for trying out; anyone who knows it can compute ids from identifiers."""
+
+MOST_KEY_BYTES = blake2b.MAX_KEY_SIZE
+"""A longer identity key is digested to so many bytes before it is used."""
 
 SHARED_TOPICS = ("events", "commands", "dead-letters")
 """Topics that the spaces reading the same sources share."""
@@ -67,12 +71,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    space: str = Field("default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the identity graph.")
+    # No dot: it parts a space's name from those of its topics, and Kafka takes dots and underscores for alike.
+    space: str = Field(
+        "default", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$", description="Name of the identity graph: letters, digits, `_` and `-`."
+    )
     identity_key: SecretStr = Field(
         SecretStr(DEVELOPMENT_KEY),
-        min_length=8,
-        max_length=64,
-        description="Secret that ids are digested with; fixed at the birth of a space.",
+        min_length=1,
+        description="Secret that ids are digested with, 16 characters or more; fixed at the birth of a space.",
     )
     partitions: int = Field(6, ge=1, le=10_000, description="Partitions of every topic that is made; fixed at the birth of a space.")
     topics: TopicSettings = Field(default_factory=TopicSettings, description="Names of the topics that nexus writes.")
@@ -116,6 +122,12 @@ class Settings(BaseSettings):
         if problems:
             raise ProblemsFound(problems)
         return self
+
+    @property
+    def digest_key(self) -> bytes:
+        """What ids are digested with: the identity key in UTF-8, digested itself where it is longer than a key of a digest may be."""
+        key = self.identity_key.get_secret_value().encode("utf-8", "surrogatepass")
+        return key if len(key) <= MOST_KEY_BYTES else blake2b(key, digest_size=MOST_KEY_BYTES).digest()
 
     @property
     def uses_development_key(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from resolvers.trait_rules import MOST_SOURCES
 
@@ -137,6 +137,12 @@ class EntitySettings(Section):
     traits: dict[str, TraitSettings] = Field(
         default_factory=dict, description="Which value of a trait counts; that of the latest event where none is named."
     )
+
+    @field_validator("identifiers", mode="before")
+    @classmethod
+    def _named_only(cls, identifiers: object) -> object:
+        """Take a type that is only named for one with all defaults."""
+        return {kind: {} if one is None else one for kind, one in identifiers.items()} if isinstance(identifiers, dict) else identifiers
 
 
 class ParticipantMapping(Section):

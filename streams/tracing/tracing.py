@@ -47,5 +47,5 @@ def tracing_of(settings: Settings) -> Tracing:
         raise SettingsError(
             f"tracing.enabled: OpenTelemetry is not installed ({error}); pip install 'nexus-streams[otel]', or set it to false"
         ) from error
-    trail = RedisTrail(settings.redis.url, settings.space, settings.identity_key.get_secret_value().encode())
+    trail = RedisTrail(settings.redis.url, settings.space, settings.digest_key)
     return tracing_with(OtelSpans(), trail, settings.tracing.ratio)

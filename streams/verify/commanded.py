@@ -98,8 +98,9 @@ class Commanded:
         cutoff = self.cutoffs.get(digest)
         return digest if cutoff is None else self._usable.later(digest, cutoff)
 
-    def _name(self, told: object) -> Name | None:
-        if not isinstance(told, dict) or not isinstance(told.get("type"), str):
+    def _name(self, named: object) -> Name | None:
+        told = _present(named)
+        if not isinstance(told.get("type"), str):
             return None
         value, digest = told.get("value", ""), told.get("digest", "")
         if not isinstance(value, str) or not isinstance(digest, str) or (value and digest):
@@ -143,13 +144,18 @@ class Commanded:
         return found
 
 
+def _present(told: object) -> dict[str, Any]:
+    """Leave out what is null, which counts as absent; of what is no object nothing is left."""
+    return {name: one for name, one in told.items() if one is not None} if isinstance(told, dict) else {}
+
+
 def _object(value: bytes | None) -> dict[str, Any]:
     """Read a record that has the form of a command; gives nothing for another."""
     try:
-        told: Any = orjson.loads(value or b"")
+        told = _present(orjson.loads(value or b""))
     except orjson.JSONDecodeError:
         return {}
     texts = ("command", "command_id", "issued_at", "actor", "reason")
-    if not isinstance(told, dict) or not all(isinstance(told.get(name, ""), str) for name in texts):
+    if not all(isinstance(told.get(name, ""), str) for name in texts):
         return {}
     return told if isinstance(told.get("identifiers"), list) else {}

@@ -57,7 +57,8 @@ class Usable:
 
     def __init__(self, settings: Settings) -> None:
         """Read the settings; nothing else decides."""
-        self._secret = settings.identity_key.get_secret_value().encode()
+        secret = settings.identity_key.get_secret_value().encode("utf-8", "surrogatepass")
+        self._secret = secret if len(secret) <= 64 else hashlib.blake2b(secret).digest()
         self._prefixes = {name: str(entity.prefix) for name, entity in settings.entities.items()}
         self._kinds = {
             (name, kind): _Kind(

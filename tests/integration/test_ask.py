@@ -10,6 +10,8 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner, Result
 
+from resolvers.correction import Correction, CorrectionBatch, Kind
+from resolvers.erasure import Erasure
 from resolvers.errors import NexusError, SettingsError
 from resolvers.evidence import evidence_of
 from resolvers.identifier import Identifier as Identity
@@ -100,6 +102,48 @@ def test_entity_of_a_living_id(config: Path) -> None:
     living = id_of(config, "email", "ann@x.example")
     document = json.loads(ask(config, "entity", living, "--json").output)
     assert (document["entity_id"], document["status"]) == (living, "active")
+
+
+@pytest.fixture(scope="module")
+def corrected(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write settings of a space in which Ann's founding identifier was blocked, and then Bob was erased."""
+    path = tmp_path_factory.mktemp("ask") / "nexus.yaml"
+    path.write_text(SETTINGS.format(space="ask-corrected", url=redis_url), encoding="utf-8")
+    asyncio.run(_correct(load_settings(path, {})))
+    return path
+
+
+async def _correct(settings: Settings) -> None:
+    await _know(settings, [*ANN, sighting("e4", "2024-05-01T00:00:00.000Z", user_id="u-2")])
+    rules = rules_of(settings)
+    ann, bob = (rules.usable("person", *one) for one in (("email", "ann@x.example"), ("user_id", "u-2")))
+    assert ann is not None
+    assert bob is not None
+    said = (Correction("c1", Kind.BLOCK, holds=True, identifiers=(ann,), issued_at=1), Erasure("c2", (bob,), 1_800_000_000_000))
+    async with open_graph(settings) as graph:
+        await graph.correct(CorrectionBatch("commands", 0, 0, Position(2, 1), said))
+        for _ in range(5):
+            await graph.settle()
+
+
+def test_entity_of_an_id_that_was_split_names_its_successors(corrected: Path) -> None:
+    former, living = id_of(corrected, "email", "ann@x.example"), id_of(corrected, "user_id", "u-1")
+    told = ask(corrected, "entity", former, "--json")
+    assert json.loads(told.stdout) == {"entity_id": former, "entity_type": "person", "status": "split", "successors": [living]}
+    shown = ask(corrected, "entity", former)
+    assert shown.stdout == f"{former} was split, its founding identifier connects nothing; of it came {living}\n"
+    assert (told.exit_code, shown.exit_code) == (0, 0)
+
+
+def test_entity_of_an_id_that_was_erased_says_so(corrected: Path) -> None:
+    former = id_of(corrected, "user_id", "u-2")
+    told = ask(corrected, "entity", former, "--json")
+    assert json.loads(told.stdout) == {"entity_id": former, "entity_type": "person", "status": "erased"}
+    shown = ask(corrected, "entity", former)
+    assert shown.stdout == f"{former} was erased\n"
+    assert (told.exit_code, shown.exit_code) == (0, 0)
+    drawn = ask(corrected, "entity", former, "--graph", "json")
+    assert str(drawn.exception) == f"there is no graph to draw: {former} was erased"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ def test_the_key_for_trying_out_is_a_warning() -> None:
     ]
 
 
+@pytest.mark.parametrize(("key", "level"), [("123456789012345", "warning"), ("1234567890123456", "ok")])
+def test_a_short_identity_key_is_a_warning(key: str, level: str) -> None:
+    assert examine(settings_from({"identity_key": key}))[0].level == level
+
+
 def test_an_adapter_that_cannot_be_imported_is_an_error() -> None:
     settings = settings_from({"identity_key": "12345678", "sources": {"crm": {"topic": "raw.crm", "adapter": "no_such_module:f"}}})
     _, finding = examine(settings)
@@ -113,7 +118,13 @@ def test_adapt_tells_events_and_rejections_line_by_line(config: Path, tmp_path: 
     result = CliRunner().invoke(build_app(), ["adapt", "--config", str(config), "--source", "crm", "--json", str(records)])
     first, second = (json.loads(line) for line in result.stdout.splitlines())
     assert first["events"][0]["participants"] == [
-        {"entity": "person", "role": "contact", "identifiers": [{"type": "email", "value": "a@b.example"}]}
+        {
+            "entity": "person",
+            "role": "contact",
+            "identifiers": [{"type": "email", "value": "a@b.example"}],
+            "traits": {},
+            "states": {},
+        }
     ]
     assert "not valid JSON" in second["rejected"]
     assert result.stderr == "2 records: 1 events, 1 rejected\n"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -15,8 +16,8 @@ WRITTEN = 1_714_557_600_000
 """2024-05-01T10:00:00Z."""
 
 
-def command(word: str = "block", *identifiers: dict[str, str], **fields: object) -> bytes:
-    named = list(identifiers) or [{"type": "email", "value": "Ann@X.example"}]
+def command(word: str = "block", *identifiers: Mapping[str, str | None], **fields: object) -> bytes:
+    named: list[Any] = list(identifiers) or [{"type": "email", "value": "Ann@X.example"}]
     return orjson.dumps({"command_id": "c1", "command": word, "identifiers": named, "issued_at": "2024-05-01T09:00:00.000Z", **fields})
 
 
@@ -49,6 +50,12 @@ def test_a_command_that_was_written_is_read() -> None:
     assert read(written, WRITTEN).command_id == "c1"
 
 
+def test_what_is_null_is_absent() -> None:
+    named = {"type": "email", "value": "a@x", "entity_type": None, "digest": None}
+    found = read(command("block", named, actor=None, reason=None, cutoff=None), WRITTEN)
+    assert str(found.identifiers[0].identifier) == "person:email:a@x"
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -57,6 +64,8 @@ def test_a_command_that_was_written_is_read() -> None:
         (b"[]", "the record is not a command: Expected `object`, got `array`"),
         (command(command=7), "the record is not a command: Expected `str`, got `int` - at `$.command`"),
         (command("explode"), "'explode' is not a command; there are block, unblock, forbid, permit, link, unlink, erase"),
+        (command(command_id=None), "the record is not a command: Object missing required field `command_id`"),
+        (command(identifiers=[None]), "the record is not a command: Expected `object`, got `null` - at `$.identifiers[0]`"),
         (command(command_id=""), "a command needs a command_id of at most 1,000 characters"),
         (command("block", U1, U2), "block names one identifier, not 2"),
         (command("forbid", U1), "forbid names two identifiers, not 1"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 import yaml
 
 from resolvers.errors import SettingsError
+from resolvers.identifier import Identifier, identifier_digest
 from streams.settings import Settings, load_settings, settings_from, write_settings
 from streams.settings.reference import page
+from streams.verify.usable import Usable
 
 MAPPING = {"topic": "raw.crm", "adapter": "mapping"}
 
@@ -67,10 +70,22 @@ def test_an_unknown_topic_name_is_a_mistake_of_the_caller() -> None:
     ("document", "message"),
     [
         ({"spaces": "x"}, "spaces: there is no such key; allowed: space, identity_key"),
-        ({"space": "A B"}, "space: 'A B': must match ^[a-z0-9]"),
-        ({"identity_key": "\u00e9" * 33}, "identity_key: (secret): must be at most 64 bytes in UTF-8"),
+        ({"space": "A B"}, "space: 'A B': must match ^[A-Za-z0-9_]"),
+        ({"space": "a.b"}, "space: 'a.b': must match ^[A-Za-z0-9_]"),
+        ({"space": ""}, "space: '': must match ^[A-Za-z0-9_]"),
+        ({"identity_key": ""}, "identity_key: (secret): must have at least 1 characters"),
         ({"partitions": "many"}, "partitions: 'many': must be a valid integer"),
         ({"kafka": {"bootstrap_server": "x"}}, "did you mean 'bootstrap_servers'?"),
+        ({"kafka": {"bootstrap_servers": "a:b:c"}}, "kafka.bootstrap_servers: 'a:b:c': must be host:port"),
+        ({"kafka": {"bootstrap_servers": "a:1, b:x"}}, "must be host:port, or several with commas between them, which 'b:x' is not"),
+        ({"kafka": {"bootstrap_servers": "a:0"}}, "a port is a number from 1 to 65535"),
+        ({"kafka": {"bootstrap_servers": "PLAINTEXT://a:1"}}, "must be host:port"),
+        ({"kafka": {"bootstrap_servers": " , "}}, "must be host:port"),
+        ({"redis": {"url": "redis://:secret@r:port/0"}}, "redis.url: 'redis://***@r:port/0': is no address that can be used"),
+        ({"redis": {"url": "redis://r:70000/0"}}, "redis://host:6379/0: Port out of range 0-65535"),
+        ({"redis": {"url": "redis://r/0?db=x"}}, "redis://host:6379/0: Invalid value for 'db' in connection URL."),
+        ({"redis": {"url": "redis://r/0?dbs=1"}}, "unexpected keyword argument 'dbs'"),
+        ({"redis": {"url": "rediss://r/0?ssl_cert_reqs=maybe"}}, "Invalid SSL Certificate Requirements Flag: maybe"),
         ({"kafka": None}, "kafka: must be a mapping"),
         ({"kafka": {"security": {"protocol": "SASL_SSL"}}}, "kafka.security.protocol: 'SASL_SSL': needs kafka.security.username"),
         ({"kafka": {"security": {"cert_file": "a.pem"}}}, "cert_file and key_file go together"),
@@ -123,7 +138,7 @@ def test_sources_may_not_share_a_topic() -> None:
 def test_no_secret_is_in_a_message() -> None:
     lines = problems(
         {
-            "identity_key": "hush",
+            "identity_key": ["hush"],
             "redis": {"url": "http://user:hush@host"},
             "kafka": {"security": {"password": ["hush"]}},
         }
@@ -270,3 +285,46 @@ def test_oauthbearer_needs_what_gives_tokens() -> None:
     with pytest.raises(SettingsError, match=r"needs kafka\.security\.token_provider"):
         settings_from({"kafka": {"security": security}})
     assert settings_from({"kafka": {"security": {**security, "token_provider": "ours.login:token"}}}).kafka.security.username is None
+
+
+@pytest.mark.parametrize(
+    "servers", ["kafka", "kafka:9092", "a:1,b:2", " a:1 , b:2 ,", "::1", "[::1]:9092", "[::1]", "127.0.0.1:65535", "k_1:1"]
+)
+def test_servers_are_named_as_the_client_takes_them(servers: str) -> None:
+    assert settings_from({"kafka": {"bootstrap_servers": servers}}).kafka.bootstrap_servers == servers
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://r", "redis://user:p%40ss@r:6380/3", "rediss://r/0?ssl_cert_reqs=none", "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0"],
+)
+def test_a_redis_is_named_as_the_client_takes_it(url: str) -> None:
+    assert settings_from({"redis": {"url": url}}).redis.url == url
+
+
+@pytest.mark.parametrize("space", ["my_space", "test_ab12", "EU", "eu-1", "_", "1"])
+def test_a_space_is_named_by_letters_digits_underscores_and_hyphens(space: str) -> None:
+    assert settings_from({"space": space}).topic("entities") == f"nexus.{space}.entities"
+
+
+@pytest.mark.parametrize(
+    ("key", "digested_with"),
+    [
+        ("k", b"k"),
+        ("k" * 64, b"k" * 64),
+        ("\u00e9" * 32, "\u00e9".encode() * 32),
+        ("k" * 65, blake2b(b"k" * 65).digest()),
+        ("\u00e9" * 33, blake2b("\u00e9".encode() * 33).digest()),
+    ],
+)
+def test_an_identity_key_of_any_length_is_taken(key: str, digested_with: bytes) -> None:
+    settings = settings_from({"identity_key": key})
+    ann = Identifier("person", "email", "ann@x.example")
+    assert settings.digest_key == digested_with
+    assert identifier_digest(settings.digest_key, ann) == Usable(settings).digest("person", "email", "ann@x.example")
+
+
+def test_an_identifier_type_that_is_only_named_has_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "nexus.yaml").write_text("entities:\n  person:\n    identifiers:\n      user_id:\n      email:\n")
+    found = load_settings(tmp_path / "nexus.yaml", {"NEXUS__ENTITIES__PERSON__IDENTIFIERS__EMAIL__NORMALISE": "email"}).entities["person"]
+    assert found == settings_from(person(user_id={}, email={"normalise": "email"})).entities["person"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from types import ModuleType
 from typing import Any
@@ -206,6 +207,38 @@ def test_a_payload_setting_gives_the_function_the_payload(monkeypatch: pytest.Mo
         return {"name": "n"}
 
     assert giving(monkeypatch, adapt, payload="record")(record(b'{"record": "{\\"b\\": 2}"}'))
+
+
+def test_a_function_of_three_parameters_gets_key_value_and_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def adapt(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> Any:
+        seen.append((key, value, headers))
+        return {"name": "n"}
+
+    given = SourceRecord("raw.own", 0, 0, b"key", b'{"a": {"b": 2}}', RECORD_MS, (("h", b"1"),))
+    assert giving(monkeypatch, adapt)(given)
+    assert giving(monkeypatch, adapt, payload="a")(given)
+    assert seen == [(b"key", b'{"a": {"b": 2}}', [("h", b"1")]), (b"key", b'{"b":2}', [("h", b"1")])]
+
+
+def test_a_function_may_have_parameters_of_its_own_that_nobody_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    def optional(given: SourceRecord, kind: str = "note", *, strict: bool = False) -> Any:
+        return {"name": f"{kind} {given.offset} {strict}"}
+
+    def any_number(*given: SourceRecord) -> Any:
+        return {"name": f"{len(given)}"}
+
+    (event,) = giving(monkeypatch, optional)(record())
+    (other,) = giving(monkeypatch, any_number)(record())
+    assert (event.name, other.name) == ("note 41 False", "1")
+
+
+@pytest.mark.parametrize("function", [lambda: None, lambda _key, _value: None, lambda _a, _b, _c, _d: None, lambda _, *, needed: needed])
+def test_a_function_of_other_parameters_is_a_settings_error(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
+    said = "sources.own.adapter: 'own_adapters:adapt' takes neither one record nor three parameters: key, value and headers"
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        giving(monkeypatch, function)
 
 
 @pytest.mark.parametrize(("value", "reason"), [(None, "no value"), (b"x" * (1 << 20) + b"x", "1,048,577 bytes")])

@@ -124,8 +124,6 @@ def test_traits_keep_their_json_types_and_states_become_text() -> None:
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
-        ({"id": "missing"}, "the event's id is missing"),
-        ({"id": "blank"}, "the event's id is missing"),
         ({"id": "object"}, "the event's id is an object"),
         ({"name": "missing"}, "the event's name is missing"),
         ({"occurred_at": "missing"}, "the event's occurred_at is missing"),
@@ -145,6 +143,12 @@ def test_traits_keep_their_json_types_and_states_become_text() -> None:
 def test_what_the_settings_ask_for_and_the_record_lacks_is_a_rejection(event: dict[str, str], reason: str) -> None:
     with pytest.raises(Rejected, match=reason):
         adapted({"email": "a@x.example", "word": "many", "blank": " ", "object": {"a": 1}, "list": [1]}, event=event)
+
+
+@pytest.mark.parametrize("declared", [{}, {"id": "missing"}, {"id": "blank"}, {"id": "null"}])
+def test_an_event_without_an_id_has_a_digest_of_its_record(declared: dict[str, str]) -> None:
+    event = adapted({"email": "a@x.example", "blank": " ", "null": None}, event=declared)
+    assert event.event_id == "79204f3b5740c491062db13f0c8ae4f3"
 
 
 def test_an_object_as_an_identifier_is_a_rejection() -> None:

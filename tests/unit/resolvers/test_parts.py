@@ -114,6 +114,15 @@ def test_blocked_owners_do_not_make_a_hub() -> None:
     assert who(found, links) == parts("user_id:u3 device:phone email:a")
 
 
+def test_a_commanded_link_joins_and_counts_for_no_hub() -> None:
+    links = [seen(at, f"user_id:u{at}") for at in (1, 2, 3)] + [seen(4, "device:d")]
+    commanded = tuple(seen(5, "device:d", f"user_id:u{at}") for at in (1, 2, 3))
+    found = parts_of(links, rule(hub_over=2), Corrections(linked=commanded))
+    assert found.off == frozenset()
+    assert who(found, links) == parts("user_id:u1 device:d", "user_id:u2", "user_id:u3")
+    assert {one.guard for one in found.refused} == {Guard.LIMIT}
+
+
 def test_blocking_the_centre_moves_the_star_to_the_next_strongest() -> None:
     link = seen(1, "user_id:u1", "email:a", "device:d")
     off = digests("user_id:u1")

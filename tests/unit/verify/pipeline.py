@@ -27,7 +27,7 @@ TOPICS = ("entities", "identifiers", "memberships", "participants", "timeline")
 
 
 def rules_of(settings: Settings) -> Rules:
-    return Rules.from_settings(settings.entities, settings.identity_key.get_secret_value().encode(), settings.states)
+    return Rules.from_settings(settings.entities, settings.digest_key, settings.states)
 
 
 class Pipeline:

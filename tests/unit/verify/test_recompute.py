@@ -116,6 +116,14 @@ def test_blocked_values_connect_nothing(junk: str) -> None:
     assert [one.key for one in expected.identifiers] == ["person:id:a"]
 
 
+def test_in_a_command_what_is_null_is_absent() -> None:
+    named = {"type": "user_id", "value": "ann", "entity_type": None, "digest": None}
+    said = {"command_id": "c1", "command": "block", "identifiers": [named], "issued_at": "2024-05-01T00:00:00Z", "reason": None}
+    expected = recompute(EVENTS, SETTINGS, [(orjson.dumps(said), 1_714_557_600_000)])
+    assert len(expected.commanded.latest) == 1
+    assert expected.commanded.refused == 0
+
+
 def test_differing_events_of_one_id_leave_every_participant_they_name() -> None:
     first, second = (event(1, "2024-01-01T00:00:00Z", person(f"user_id:{one}")) for one in "ab")
     assert recompute([first, second, first], SETTINGS).participants == {
