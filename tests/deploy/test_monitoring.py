@@ -36,6 +36,8 @@ EXPECTED = {
     "sum(nexus_records_rejected_total)": 4,
     "sum(nexus_events_written_total)": 200,
     "sum(nexus_events_resolved_total)": 200,
+    'nexus_events_resolved_total{source="crm"}': 200,
+    "nexus_participants_written_total": 200,
     "sum(nexus_commands_rejected_total)": 4,
     'nexus_dead_letters_total{source="crm", reason="malformed"}': 4,
     "sum(nexus_dead_letters_total)": 8,
