@@ -126,7 +126,6 @@ def prometheus(directory: Path, target: int) -> Iterator[Prometheus]:
     document["global"] = {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"}
     document["rule_files"] = [str(MONITORING / name) for name in document["rule_files"]]
     (job,) = document["scrape_configs"]
-    del job["dns_sd_configs"]
     job["static_configs"] = [{"targets": [f"{LOOPBACK}:{target}"]}]
     config, log = directory / "prometheus.yml", directory / "prometheus.log"
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
