@@ -286,6 +286,7 @@ def add_resolve(wiring: Wiring) -> None:
         participants_topic=settings.topic("participants"),
         dead_letters_topic=wiring.dead_letters(),
         patience_seconds=wiring.redis_seconds,
+        sources=settings.sources,
         trouble=app.health,
         traces=app.tracing.resolve,
     )

@@ -144,6 +144,7 @@ class Rereading(Service):
                 for one in participant_records(self._participants_topic, made[index][0], part, entity_ids, made[index][2])
             ]
             await send_all(self._sender, outgoing)
+            self._counters.add("participants_written", count=len(outgoing))
         await self._resolver.apply(Batch(REREAD, asked.partition, at, Position(upto), (), mark, uuid4().hex))
         self._counters.add("events_read_again", count=len(made))
         if made:

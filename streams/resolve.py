@@ -8,7 +8,8 @@ batch may be applied again, which changes nothing. Neighbours: the event log bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -24,6 +25,7 @@ from streams.batch import Outcome, SourceBatch
 from streams.counters import Counters
 from streams.dead_letters import dead_letter
 from streams.events import Event, decode_event
+from streams.metrics.table import OTHER
 from streams.participants import participant_records
 from streams.patience import Trouble, patiently
 from streams.poison import Doubt, sifted
@@ -65,10 +67,14 @@ class ResolveStage:
         participants_topic: str,
         dead_letters_topic: str,
         patience_seconds: float,
+        sources: Collection[str] = (),
         trouble: Trouble | None = None,
         traces: ResolveTraces | None = None,
     ) -> None:
-        """`clock` gives epoch milliseconds; `dirty` is set when there may be something to publish."""
+        """`clock` gives epoch milliseconds; `dirty` is set when there may be something to publish.
+
+        Events are counted by those sources that are among `sources`: whoever writes to the event log may name any.
+        """
         self._rules = rules
         self._resolver = resolver
         self._positions = positions
@@ -79,6 +85,7 @@ class ResolveStage:
         self._participants_topic = participants_topic
         self._dead_letters_topic = dead_letters_topic
         self._patience_seconds = patience_seconds
+        self._sources = frozenset(sources)
         self._trouble = trouble
         self._traces = traces or ResolveTraces()
         self._reading = Doubt()
@@ -98,6 +105,7 @@ class ResolveStage:
             return Outcome.OVERTAKEN
         self._dirty.set()
         await send_all(self._sender, outgoing)
+        self._counters.add("participants_written", count=sum(one.topic == self._participants_topic for one in outgoing))
         traces.end()
         return Outcome.DONE
 
@@ -116,7 +124,8 @@ class ResolveStage:
                 read.append(Read(record, event, evidence))
         self._reading.weigh([error for _, error in failed], len(read))
         useful = [one for one in read if one.evidence.sightings]
-        self._counters.add("events_without_usable_identifier", count=len(read) - len(useful))
+        for source, count in self._by_source(one for one in read if not one.evidence.sightings):
+            self._counters.add("events_without_usable_identifier", source, count=count)
         return useful, letters + self._given_up(failed)
 
     async def _apply(self, batch: SourceBatch, read: Sequence[Read], traces: ResolveBatch) -> list[Outgoing]:
@@ -142,9 +151,14 @@ class ResolveStage:
             await self._call(batch, progress, ())  # a store that takes not even this is broken, whatever the record
         if read:
             self._applying.weigh(list(failed.values()), len(read) - len(failed))
-        self._counters.add("events_resolved", count=len(read) - len(failed))
+        for source, count in self._by_source(one for index, one in enumerate(read) if index not in failed):
+            self._counters.add("events_resolved", source, count=count)
         letters = self._given_up([(read[index].record, error) for index, error in failed.items()])
         return [one for index, one in written if index not in failed] + letters
+
+    def _by_source(self, read: Iterable[Read]) -> Iterable[tuple[str, int]]:
+        known = self._sources
+        return Counter(one.event.source if one.event.source in known else OTHER for one in read).items()
 
     def _given_up(self, failed: Sequence[Failure]) -> list[Outgoing]:
         """Make dead letters of records that make the stage itself fail, and say so: each is a bug that someone should see."""

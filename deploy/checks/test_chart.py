@@ -198,12 +198,51 @@ def test_keda_looks_at_the_groups_and_topics_of_the_settings(tmp_path: Path) -> 
             "KEDA is not told here how to log in with OAUTHBEARER",
         ),
         ("image.digest=latest", "digest"),
+        ("podMonitor.enabled=true", "networkPolicy.adminPeers; name its pods"),
+        ("worker.overrides.NEXUS__WORKER__DRAIN_SECONDS=600", "worker.overrides.NEXUS__WORKER__DRAIN_SECONDS: the chart sets it"),
+        ("roles.all.overrides.NEXUS__WORKER__STAGES=[]", "roles.all.overrides.NEXUS__WORKER__STAGES: the chart sets it"),
+        ("worker.overrides.NEXUS__IDENTITY_KEY=shown-to-all", "worker.overrides.NEXUS__IDENTITY_KEY: everyone"),
+        ("worker.overrides.NEXUS__KAFKA=shown-to-all", "worker.overrides.NEXUS__KAFKA: everyone"),
+        ("worker.overrides.NEXUS__KAFKA__SECURITY__CA_FILE=/ca.crt", "NEXUS__KAFKA__SECURITY__CA_FILE: the chart sets it"),
+        (
+            "worker.extraEnv[0].name=nexus__worker__stages,worker.extraEnv[0].value=[]",
+            "worker.extraEnv: nexus__worker__stages: the chart sets it",
+        ),
+        (
+            "roles.all.extraEnv[0].name=NEXUS__REDIS__URL,roles.all.extraEnv[0].value=redis://:x@valkey",
+            "roles.all.extraEnv: NEXUS__REDIS__URL: everyone",
+        ),
+        (
+            "topics.extraEnv[0].name=NEXUS__KAFKA__SECURITY__PASSWORD,topics.extraEnv[0].value=x",
+            "topics.extraEnv: NEXUS__KAFKA__SECURITY__PASSWORD: everyone",
+        ),
     ],
 )
 def test_wrong_values_are_refused_with_a_reason(values: str, words: str) -> None:
     said = template(*DEFAULT, "--set", values)
     assert said.returncode != 0
     assert words in said.stderr
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "podMonitor.enabled=true,networkPolicy.enabled=false",
+        "worker.overrides.NEXUS__WORKER__BATCH_RECORDS=1000",
+        "worker.extraEnv[0].name=NEXUS__REDIS__URL,worker.extraEnv[0].valueFrom.secretKeyRef.name=r,worker.extraEnv[0].valueFrom.secretKeyRef.key=k",
+        "worker.extraEnv[0].name=NEXUS__REDIS__URL_FILE,worker.extraEnv[0].value=/vault/redis-url",
+    ],
+)
+def test_what_is_like_wrong_values_and_right_is_rendered(values: str) -> None:
+    assert template(*DEFAULT, "--set", values).returncode == 0
+
+
+def test_what_the_chart_sets_is_refused_as_an_override() -> None:
+    objects = [one for case in CASES for one in rendered("--values", case) if one["kind"] == "Deployment"]
+    own = {one["name"] for deployment in objects for one in _env(deployment)} - {"NEXUS_CONFIG", "PYTHONPATH", "NEXUS__WORKER__ROUND_KEYS"}
+    assert len(own) >= 12
+    for name in own:
+        assert name in template(*DEFAULT, "--set", f"worker.overrides.{name}=x").stderr
 
 
 def test_an_older_kubernetes_is_refused() -> None:

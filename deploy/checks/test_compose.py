@@ -54,9 +54,8 @@ def test_workers_have_settings_that_nexus_takes_and_write_to_tmp_alone() -> None
 def test_prometheus_scrapes_the_workers_and_what_is_mounted_is_there() -> None:
     services = composed("--profile", "all")
     scraped = yaml.safe_load((ROOT / "deploy/monitoring/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
-    names = {name for job in scraped for one in job["dns_sd_configs"] for name in one["names"]}
-    assert names == {name for name in services if name.startswith("worker")}
-    assert {one["port"] for job in scraped for one in job["dns_sd_configs"]} == {8080}
+    targets = {target for job in scraped for one in job["static_configs"] for target in one["targets"]}
+    assert targets == {f"{name}:8080" for name in services if name.startswith("worker")}
     mounted = [Path(one["source"]) for service in services.values() for one in service.get("volumes", []) if one["type"] == "bind"]
     assert [path for path in mounted if not path.exists()] == []
 

@@ -24,8 +24,8 @@ LINES = [line for kind, text in BLOCK.findall(GUIDE) if kind == "bash" for line 
 VALUES = [text for kind, text in BLOCK.findall(GUIDE) if kind == "yaml"]
 CHART = "deploy/chart/nexus-streams"
 
-# What the guide's manifests lead to without being in them: Strimzi's Secrets, and the namespace.
-STRIMZIS = {"secret/nexus-worker", "secret/nexus-topics", "secret/events-cluster-ca-cert"}
+# What Strimzi makes of the guide's manifests: Secrets and their keys.
+STRIMZIS = {("nexus-worker", "password"), ("nexus-topics", "password"), ("events-cluster-ca-cert", "ca.crt")}
 VERBS = {"apply", "config", "create", "exec", "get", "logs", "rollout", "wait"}
 
 
@@ -60,14 +60,19 @@ def test_helms_other_commands_name_the_release_of_the_guide() -> None:
     assert {(verb, release) for _, verb, release, *_ in others} == {("test", "ids"), ("rollback", "ids"), ("uninstall", "ids")}
 
 
-@pytest.mark.parametrize("text", VALUES, ids=range(len(VALUES)))
-def test_values_render_and_make_settings_that_nexus_takes(text: str, tmp_path: Path) -> None:
-    (tmp_path / "values.yaml").write_text(text, encoding="utf-8")
-    base = tmp_path / "base.yaml"
+def block_objects(text: str, directory: Path) -> list[dict[str, Any]]:
+    """Render one of the guide's blocks of values over the example's settings."""
+    (directory / "values.yaml").write_text(text, encoding="utf-8")
+    base = directory / "base.yaml"
     settings = yaml.safe_load((EXAMPLES / "values.yaml").read_text(encoding="utf-8"))["settings"]
     del settings["kafka"]["security"]
     base.write_text(yaml.safe_dump({"settings": settings}), encoding="utf-8")
-    objects = rendered("--values", base, "--values", tmp_path / "values.yaml")
+    return rendered("--values", base, "--values", directory / "values.yaml")
+
+
+@pytest.mark.parametrize("text", VALUES, ids=range(len(VALUES)))
+def test_values_render_and_make_settings_that_nexus_takes(text: str, tmp_path: Path) -> None:
+    objects = block_objects(text, tmp_path)
     for deployment in (one for one in objects if one["kind"] == "Deployment"):
         pod = deployment["spec"]["template"]["spec"]
         settings_of(objects, pod, pod["containers"][0], tmp_path)
@@ -89,22 +94,34 @@ def test_kubectl_names_files_and_objects_that_there_are() -> None:
         assert named <= there, line
 
 
-def test_every_secret_that_is_asked_for_is_made_by_the_guide() -> None:
-    created = next(words(line) for line in LINES if line.startswith("kubectl create secret"))
-    keys = {word.removeprefix("--from-literal=").split("=")[0] for word in created if word.startswith("--from-literal=")}
-    made = {(created[4], key) for key in keys}
-    objects = [*rendered("--values", EXAMPLES / "values.yaml"), *documents(EXAMPLES / "valkey.yaml")]
-    asked = set(_secret_keys(objects))
-    assert {(name, key) for name, key in asked if f"secret/{name}" not in STRIMZIS} == made
+def test_every_secret_that_is_asked_for_is_made_by_the_guide(tmp_path: Path) -> None:
+    made = {found for line in LINES if line.startswith("kubectl create secret") for found in created(line)}
+    way = [*rendered("--values", EXAMPLES / "values.yaml"), *documents(EXAMPLES / "valkey.yaml")]
+    asked = {found for objects in (way, *(block_objects(text, tmp_path) for text in VALUES)) for found in _secret_keys(objects)}
+    whole = {name for name, key in asked if not key}
+    assert {(name, key) for name, key in asked if key} == {(name, key) for name, key in made | STRIMZIS if name not in whole}
+    assert whole <= {name for name, _ in made}
     users = {one["metadata"]["name"] for one in documents(EXAMPLES / "users.yaml")}
-    assert {name for name, _ in asked} - {"nexus"} == users
-    assert {key for name, key in asked if name in users} == {"password"}
+    assert {name for name, key in STRIMZIS if key == "password"} == users
+
+
+def created(line: str) -> Iterator[tuple[str, str]]:
+    """Give the name and each key of a Secret that a command makes."""
+    told = words(line)
+    for word in told:
+        option, _, value = word.partition("=")
+        if option in {"--from-literal", "--from-file"}:
+            yield told[4], value.partition("=")[0]
 
 
 def _secret_keys(whole: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any part of a manifest
+    """Give the name and key of every Secret that a manifest asks for; without a key where it is mounted whole."""
     if isinstance(whole, dict):
-        if "secretKeyRef" in whole:
-            yield whole["secretKeyRef"]["name"], whole["secretKeyRef"]["key"]
+        for one in [whole.get("secretKeyRef"), *(whole.get("secretTargetRef") or ())]:
+            if one:
+                yield one["name"], one["key"]
+        if "secretName" in whole:
+            yield from ((whole["secretName"], item["key"]) for item in whole.get("items", [{"key": ""}]))
         whole = list(whole.values())
     if isinstance(whole, list):
         for part in whole:

@@ -19,14 +19,12 @@ from prometheus_client.registry import Collector
 from resolvers.errors import Why
 from resolvers.scripts import COMMANDS
 from streams.counters import Counters, Key, Spread
-from streams.metrics.table import METRICS, Kind, Metric
+from streams.metrics.table import METRICS, OTHER, Kind, Metric
 
 Number = TypeVar("Number", int, float, Spread)
 
-OTHER = "other"
-
 LABELS = {
-    "source": "the sources of the settings; `events` and `commands` for dead letters of those logs",
+    "source": "the sources of the settings; `events` and `commands` for their dead letters; `other` for events of none of them",
     "reason": f"the class of a dead letter's reason: {', '.join(f'`{why.value}`' for why in Why)}; the whole reason is in its headers",
     "stage": "`adapt`, `resolve`, `commands`, `publish`",
     "topic": "the topics of the settings that a stage reads",

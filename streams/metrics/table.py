@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 PREFIX = "nexus_"
+OTHER = "other"
+"""What a label says for a value that is not of its closed set."""
 
 
 class Kind(Enum):
@@ -47,14 +49,20 @@ _COUNTERS = (
     ("events_written", "events", "Events that became of them, acknowledged by Kafka or about to be.", ("source",)),
     ("records_rejected", "records", "Source records that became a dead letter instead.", ("source",)),
     ("events_read", "events", "Events read from the event log.", ()),
-    ("events_resolved", "events", "Events joined into the identity graph.", ()),
-    ("events_without_usable_identifier", "events", "Events that name nobody: all their identifiers are blocked or not declared.", ()),
+    ("events_resolved", "events", "Events joined into the identity graph.", ("source",)),
+    (
+        "events_without_usable_identifier",
+        "events",
+        "Events that name nobody: all their identifiers are blocked or not declared.",
+        ("source",),
+    ),
     ("events_rejected", "events", "Records of the event log that became a dead letter.", ()),
     ("events_read_again", "events", "Events applied once more for an erasure.", ()),
     ("commands_read", "commands", "Commands read.", ()),
     ("commands_applied", "commands", "Commands taken into the graph.", ()),
     ("commands_rejected", "commands", "Commands that became a dead letter.", ()),
     ("dead_letters", "records", "Dead letters written, by where the record came from and the class of the reason.", ("source", "reason")),
+    ("participants_written", "records", "Records of the participants topic, acknowledged by Kafka.", ()),
     ("rounds_told", "rounds", "Rounds written: transactions on the output topics, and those that turned out to be empty.", ()),
     ("records_told", "records", "Records of rounds, by output topic.", ("output",)),
     ("entities_created", "entities", "Ids that came to life.", ("again",)),
@@ -84,7 +92,12 @@ _GAUGES = (
         "Records between there and the end of the partition, as Kafka said last; transaction markers count.",
         _PLACE,
     ),
-    ("behind_seconds", "seconds", "Age of the last record handled, where more wait; else 0.", _PLACE),
+    (
+        "behind_seconds",
+        "seconds",
+        "Age of the last record handled, where more wait; else 0. Before the first one, the time since the partition was taken over.",
+        _PLACE,
+    ),
     ("partitions_held", "partitions", "Partitions that this worker holds.", ("stage",)),
     ("stuck_seconds", "seconds", "For how long a stage has had work and finished none of it.", ("stage",)),
     ("live", "", "1 if /livez says yes, else 0.", ()),

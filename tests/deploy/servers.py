@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -48,10 +48,12 @@ class SecuredKafka(KafkaServer):
     for certificates.
     """
 
-    def __init__(self, directory: Path, authority: Authority) -> None:
+    def __init__(self, directory: Path, authority: Authority, users: Sequence[str] = ("nexus", "stranger")) -> None:
+        """`users` are those with a password."""
         port, self.sasl_port, self.mutual_port, self.tokens_port = free_ports(4)
         super().__init__(directory, port, 512, short_lived=True)
         self._authority = authority
+        self._users = users
 
     def _configuration(self) -> str:
         plain = super()._configuration()
@@ -62,7 +64,7 @@ class SecuredKafka(KafkaServer):
         return plain + _SECURED.format(keystore=self._authority.keystore("broker"), authority=self._authority.certificate, login=_LOGIN)
 
     def _format(self, program: str, jars: Path, *more: str) -> None:
-        users = (word for name in ("nexus", "stranger") for word in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={PASSWORD}]"))
+        users = (word for name in self._users for word in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={PASSWORD}]"))
         super()._format(program, jars, *more, *users)
 
 
@@ -153,7 +155,7 @@ def documented_user(space: str) -> str:
     return line.replace(">SECRET", f">{PASSWORD}").replace("{default}", f"{{{space}}}")
 
 
-_OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}
+_OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10, "AlterConfigs": 11}
 _RESOURCES = {"topic": 2, "group": 3, "transactional-id": 5}
 _PATTERNS = {"literal": 3, "prefixed": 4}
 ALLOW = 3

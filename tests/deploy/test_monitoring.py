@@ -36,6 +36,8 @@ EXPECTED = {
     "sum(nexus_records_rejected_total)": 4,
     "sum(nexus_events_written_total)": 200,
     "sum(nexus_events_resolved_total)": 200,
+    'nexus_events_resolved_total{source="crm"}': 200,
+    "nexus_participants_written_total": 200,
     "sum(nexus_commands_rejected_total)": 4,
     'nexus_dead_letters_total{source="crm", reason="malformed"}': 4,
     "sum(nexus_dead_letters_total)": 8,
@@ -124,7 +126,6 @@ def prometheus(directory: Path, target: int) -> Iterator[Prometheus]:
     document["global"] = {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"}
     document["rule_files"] = [str(MONITORING / name) for name in document["rule_files"]]
     (job,) = document["scrape_configs"]
-    del job["dns_sd_configs"]
     job["static_configs"] = [{"targets": [f"{LOOPBACK}:{target}"]}]
     config, log = directory / "prometheus.yml", directory / "prometheus.log"
     config.write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -29,9 +29,9 @@ PLACE = TopicPartition("events", 0)
 RULES = Rules.from_settings({"person": EntitySettings(identifiers={"email": IdentifierSettings(priority=1, normalise="email")})}, b"key")
 
 
-def event(event_id: str, *emails: str, **fields: Any) -> bytes:
+def event(event_id: str, *emails: str, source: str = "crm", **fields: Any) -> bytes:
     people = [Participant("person", f"role {email}", [Identifier("email", email)]) for email in emails]
-    return encode_event(Event(event_id, "crm", "seen", "2024-01-01T00:00:00.000Z", participants=people, **fields))
+    return encode_event(Event(event_id, source, "seen", "2024-01-01T00:00:00.000Z", participants=people, **fields))
 
 
 class Asked(MemoryResolver):
@@ -110,6 +110,7 @@ class Stage:
             participants_topic="participants",
             dead_letters_topic="dead",
             patience_seconds=1,
+            sources=["crm"],
         )
         await self.positions.start(self.consumer, PLACE)
         return self
@@ -162,10 +163,27 @@ async def test_an_event_without_a_usable_identifier_is_counted_and_passed_over()
     asked = Asked()
     stage = await Stage(asked).start()
     await stage.handle(0, event("e1", "n/a"), event("e2"))
-    assert stage.counters.snapshot()["events_without_usable_identifier"] == 2
+    assert stage.counters.snapshot()["events_without_usable_identifier.crm"] == 2
     assert asked.calls == []
     await stage.positions.settle(stage.consumer, PLACE)
     assert (await asked.position("events", 0)).offset == 2
+
+
+async def test_what_came_of_events_is_counted_by_the_sources_of_the_settings() -> None:
+    stage = await Stage(Choking("e5")).start()
+    own = [event("e1", "a@x.example", "b@x.example"), event("e2", "n/a"), event("e5", "c@x.example")]
+    others = [event("e3", "a@x.example", source="ann@quill.example"), event("e4", source="ann@quill.example")]
+    await stage.handle(0, *own, *others, b"{")
+    counted = stage.counters.snapshot()
+    assert {name: count for name, count in counted.items() if name.startswith(("events_re", "events_w", "participants"))} == {
+        "events_read": 6,
+        "events_rejected": 2,
+        "events_resolved.crm": 1,
+        "events_resolved.other": 1,
+        "events_without_usable_identifier.crm": 1,
+        "events_without_usable_identifier.other": 1,
+        "participants_written": 3,
+    }
 
 
 async def test_a_worker_that_was_overtaken_does_not_go_on() -> None:

@@ -1,8 +1,10 @@
 {{/* The enabled roles by name, each with what `worker` says where it says nothing itself; as YAML. */}}
 {{- define "nexus.roles" -}}
 {{- $roles := dict -}}
+{{- include "nexus.refuse" (dict "at" "worker" "overrides" .Values.worker.overrides "extraEnv" .Values.worker.extraEnv) -}}
 {{- range $name, $own := .Values.roles -}}
 {{- if $own.enabled -}}
+{{- include "nexus.refuse" (dict "at" (printf "roles.%s" $name) "overrides" $own.overrides "extraEnv" $own.extraEnv) -}}
 {{- $_ := set $roles $name (mergeOverwrite (deepCopy $.Values.worker) (omit $own "enabled")) -}}
 {{- end -}}
 {{- end -}}

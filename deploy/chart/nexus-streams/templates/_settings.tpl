@@ -21,6 +21,31 @@
 {{- toYaml $settings -}}
 {{- end -}}
 
+{{/* Refuse variables that would undo what the chart decides, or show a secret: (dict "at" PATH "overrides" {...} "extraEnv" [...]). */}}
+{{- define "nexus.refuse" -}}
+{{- $own := "^NEXUS__WORKER(__(STAGES|ADMIN_HOST|ADMIN_PORT|DRAIN_SECONDS))?$" -}}
+{{- $secret := "^NEXUS__(IDENTITY_KEY|REDIS(__URL)?|KAFKA(__SECURITY(__(PASSWORD|KEY_PASSWORD))?)?)$" -}}
+{{- $login := "^NEXUS__KAFKA__SECURITY__(USERNAME|CA_FILE|CERT_FILE|KEY_FILE)$" -}}
+{{- $at := .at -}}
+{{- range $name, $_ := .overrides -}}
+{{- if regexMatch $own $name -}}
+{{- fail (printf "%s.overrides.%s: the chart sets it; see roles, admin and worker.drainSeconds in its values" $at $name) -}}
+{{- else if regexMatch $secret $name -}}
+{{- fail (printf "%s.overrides.%s: everyone who reads the Deployment would see it; put it into a Secret and name that in secrets" $at $name) -}}
+{{- else if regexMatch $login $name -}}
+{{- fail (printf "%s.overrides.%s: the chart sets it; see secrets in its values, or settings.kafka.security" $at $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range .extraEnv -}}
+{{- $name := upper (default "" .name) -}}
+{{- if regexMatch $own $name -}}
+{{- fail (printf "%s.extraEnv: %s: the chart sets it; see roles, admin and worker.drainSeconds in its values" $at .name) -}}
+{{- else if and (hasKey . "value") (regexMatch $secret $name) -}}
+{{- fail (printf "%s.extraEnv: %s: everyone who reads the pod would see its value; take it from a Secret" $at .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The name of one of Kafka's consumer groups: (dict "root" $ "stage" "adapt"); adapt is shared by spaces. */}}
 {{- define "nexus.group" -}}
 {{- $settings := .root.Values.settings -}}
