@@ -63,7 +63,10 @@ def _made(settings: Settings, meta: dict[str, str]) -> Iterator[Finding]:
     wanted = {"rules": rules_of(settings).fingerprint, "buckets": str(settings.redis.buckets), "shards": str(settings.partitions)}
     other = sorted(name for name, value in wanted.items() if meta.get(name) != value)
     if other:
-        text = f"{settings.space} was made with other {', '.join(other)}: no worker starts; rebuild into a new space, or set them back"
+        text = (
+            f"{settings.space} was made with other {', '.join(other)}: no worker starts; "
+            "rebuild into a new space and promote that, or go back to the settings and the version that made it"
+        )
         yield Finding("error", "space", text)
     else:
         yield Finding("ok", "space", f"{settings.space} was made with these rules; it has {int(meta.get('nodes', 0)):,} identifiers")
