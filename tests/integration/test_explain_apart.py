@@ -180,6 +180,11 @@ def test_a_link_by_command_that_a_guard_refuses_is_named(config: Path) -> None:
     assert guard.endswith(", else more than 1 of type user_id would be one")
 
 
+def test_an_identifier_without_a_link_that_counts_is_itself(config: Path) -> None:
+    shown = ask(config, "email:many-1@x.example", "email:many-1@x.example")
+    assert (shown.exit_code, shown.stdout) == (0, "email:many-1@x.example and email:many-1@x.example are the same identifier\n")
+
+
 def test_what_was_not_computed_is_said(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resolvers.apart.apart.__defaults__", (1,))
     *_, refused, read, computed = said_of(config, "user_id:ann", "user_id:bob")
@@ -192,3 +197,24 @@ def test_what_was_not_computed_is_said(config: Path, monkeypatch: pytest.MonkeyP
     assert [link["entities"] for link in found["links"]] == [[found["entities"][0]] * 2, found["entities"]]
     hub = said_of(config, "user_id:guest-0", "user_id:guest-1")
     assert sum("it is a hub" in line for line in hub) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "unsent"),
+    [(("block", "device:family"), "command"), (("erase", "device:family"), "commands")],
+    ids=["block", "erase"],
+)
+def test_a_dry_run_says_how_far_it_looked(config: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], unsent: str) -> None:
+    monkeypatch.setattr("resolvers.preview.surroundings.__defaults__", (1,))
+    arguments = [*words, "--dry-run", "--config", str(config)]
+    found = json.loads(CliRunner().invoke(build_app(), [*arguments, "--json"]).stdout)
+    assert (found["sent"], found["changes"], found[unsent] is not None) == (False, None, True)
+    looked = found["looked_at"]
+    assert (looked["links"], len(looked["entity_ids"])) == (2, 2)
+    shown = CliRunner().invoke(build_app(), arguments)
+    assert shown.exit_code == 0
+    assert shown.stdout.splitlines() == [
+        f"looked at 2 links of {looked['identifiers']} identifiers, and more hang together with them",
+        f"what is named, or was seen together with that, is now of {', '.join(looked['entity_ids'])}",
+        "what is split, merged or moved, and what of the rest is touched, was not computed: the workers do that",
+    ]
