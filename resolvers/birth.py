@@ -19,7 +19,8 @@ ADVICE = {
     "format": "the space was made by another version of nexus-streams; rebuild it into a new space",
     "buckets": "redis.buckets is fixed when a space is born; set it back or rebuild into a new space",
     "shards": "partitions is fixed when a space is born; set it back or rebuild into a new space",
-    "rules": "the rules of who is who have changed; rebuild into a new space, or set them back",
+    "rules": "the rules of who is who have changed, by the settings or by how this version and its libraries normalise values; "
+    "`nexus rebuild` into a new space and `nexus promote` that, or go back to the settings and the version that made this one",
     "carries": "the states have changed; rebuild into a new space, or set them back",
     "identity_key": "identity_key is fixed when a space is born; set it back or rebuild into a new space",
 }

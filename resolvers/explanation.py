@@ -63,7 +63,8 @@ Outcome = Connected | NotConnected | TooWide | Unknown
 async def explain(reader: LinkReader, one: Identifier, other: Identifier, most: int = MOST_READ) -> Outcome:
     """Find what connects two identifiers. Gives up after about `most` links of two identifiers."""
     for identifier in (one, other):
-        if not (await reader.links(identifier, limit=1)).links:
+        page = await reader.links(identifier, limit=1)
+        if not page.links and not page.after:  # a reader may leave links out, and more follow
             return Unknown(identifier)
     search = Search(one, other, most)
     while search.outcome is None:

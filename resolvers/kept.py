@@ -98,7 +98,8 @@ class Kept:
         hub = digest in hubs(alike, self._rules.entities[identifier.entity_type], in_force(self.corrections).blocked)
         forbidden = tuple(sorted(seen[one] for kind, others, _ in said for one in others if kind is Kind.FORBID and one in seen))
         linked = sorted((seen[one], what.issued_at) for kind, others, what in said for one in others if kind is Kind.LINK and one in seen)
-        return Standing(digest in seen, blocked, hub, forbidden, tuple(linked))
+        cutoff = self._cutoffs.get(identifier_digest(self._key, identifier))
+        return Standing(digest in seen, blocked, hub, forbidden, tuple(linked), cutoff)
 
     def _reborn(self, usable: Usable) -> Usable:
         return reborn(usable, self._cutoffs, self._key)

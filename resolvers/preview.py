@@ -67,6 +67,8 @@ async def surroundings(
     whatever does not connect today as well.
     """
     found, todo = Surroundings(), deque(starts)
+    for start in starts:  # what is named is known of, however little is read
+        await _standing(reader, found, start)
     while todo and not found.cut:
         identifier = todo.popleft()
         if identifier in found.expanded:
@@ -107,9 +109,16 @@ def until(around: Surroundings, at_ms: int) -> Surroundings:
     return Surroundings(links, around.standings, around.expanded, around.cut)
 
 
+def covered_anew(rules: Rules, around: Surroundings, erasure: Erasure) -> set[bytes]:
+    """Give the digests of what an erasure covers and none with as late a cutoff has covered before: it changes nothing of the others."""
+    before = {identifier_digest(rules.identity_key, one): standing.erased for one, standing in around.standings.items()}
+    cutoffs = ((one.digest, before.get(one.digest)) for one in erasure.covered)
+    return {digest for digest, cutoff in cutoffs if cutoff is None or cutoff < erasure.cutoff}
+
+
 def without(rules: Rules, around: Surroundings, erasure: Erasure) -> Surroundings:
     """Leave out what an erasure takes away, as far as links tell: nothing is left here of one that was seen before its cutoff."""
-    key, covered = rules.identity_key, {one.digest for one in erasure.covered}
+    key, covered = rules.identity_key, covered_anew(rules, around, erasure)
     links: dict[bytes, SeenLink] = {}
     for name, link in around.links.items():
         first = [identifier_digest(key, one.identifier) for one in link.identifiers]
@@ -126,13 +135,26 @@ def without(rules: Rules, around: Surroundings, erasure: Erasure) -> Surrounding
 
 def picture(rules: Rules, around: Surroundings, corrections: Iterable[Correction] = ()) -> Picture:
     """Compute who is one, under what stands and some corrections more."""
-    standings = _with(around.standings, corrections)
+    by_type: dict[str, dict[Identifier, Standing]] = {}
+    for identifier, standing in _with(around.standings, corrections).items():
+        by_type.setdefault(identifier.entity_type, {})[identifier] = standing
+    found = [_picture_of(rules, entity_type, around, standings) for entity_type, standings in by_type.items()]
+    return Picture(
+        tuple(division for one in found for division in one.divisions),
+        {identifier: name for one in found for identifier, name in one.entity_of.items()},
+        {name: members for one in found for name, members in one.members.items()},
+        frozenset(identifier for one in found for identifier in one.off),
+    )
+
+
+def _picture_of(rules: Rules, entity_type: str, around: Surroundings, standings: dict[Identifier, Standing]) -> Picture:
+    """Compute who is one of the identifiers of one entity type; a link is of one type."""
+    seen = [link for link in around.links.values() if link.identifiers[0].identifier.entity_type == entity_type]
     digest_of = {identifier: identifier_digest(rules.identity_key, identifier) for identifier in standings}
-    digest_of |= {one.identifier: one.digest for link in around.links.values() for one in link.identifiers}  # it may have been erased once
+    digest_of |= {one.identifier: one.digest for link in seen for one in link.identifiers}  # it may have been erased once
     by_digest = {digest: identifier for identifier, digest in digest_of.items()}
-    entity_type = next(iter(standings)).entity_type
     rule = rules.entities[entity_type]
-    links = [Together(link.identifiers, link.first.occurred_at) for link in around.links.values()]
+    links = [Together(link.identifiers, link.first.occurred_at) for link in seen]
     blocked = {digest_of[one] for one, standing in standings.items() if standing.blocked}
     counted = hubs(links, rule, blocked)  # right for those all of whose links are here
     expanded = {digest_of[one] for one in around.expanded if one in digest_of}

@@ -277,11 +277,10 @@ class RedisResolver:
 
     async def standing(self, identifier: Identifier) -> Standing:
         """Read an identifier's flags, and with whom corrections name it."""
-        known, flags, forbidden, linked = await self._look("standing", identifier_digest(self._rules.identity_key, identifier))
+        known, flags, forbidden, linked, cutoff = await self._look("standing", identifier_digest(self._rules.identity_key, identifier))
         pairs = sorted((self._rows.named(*named), since - BIAS_MS) for *named, since in linked)
-        return Standing(
-            known == 1, flags & 1 != 0, flags & 2 != 0, tuple(sorted(self._rows.named(*one) for one in forbidden)), tuple(pairs)
-        )
+        enemies = tuple(sorted(self._rows.named(*one) for one in forbidden))
+        return Standing(known == 1, flags & 1 != 0, flags & 2 != 0, enemies, tuple(pairs), cutoff - BIAS_MS if cutoff else None)
 
     async def documents(self) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
         """Walk over all nodes in pieces, then over the folds of memberships."""

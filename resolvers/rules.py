@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from resolvers.blocked import DEFAULT_JUNK, BlockedValues
+from resolvers.golden import made_of_golden
 from resolvers.identifier import Identifier, identifier_digest
 from resolvers.normalise import Normaliser, normaliser
 from resolvers.sighting import Usable
@@ -176,7 +177,10 @@ def _by_strength(declared: Mapping[str, IdentifierDeclaration]) -> list[tuple[st
 
 
 def _fingerprint(entities: Mapping[str, EntityDeclaration], rules: Mapping[str, EntityRule], states: Sequence[StateDeclaration]) -> str:
-    """Digest what decides who is who, and in which states, in a form that is the same for the same meaning."""
+    """Digest what decides who is who, and in which states, in a form that is the same for the same meaning.
+
+    Beside the settings that is what this version brings along: what is blocked everywhere, and what the normalisers in use make of values.
+    """
     told: dict[str, object] = {
         name: {
             "prefix": rule.prefix,
@@ -187,9 +191,16 @@ def _fingerprint(entities: Mapping[str, EntityDeclaration], rules: Mapping[str, 
         }
         for name, rule in rules.items()
     }
+    told = {"entities": told, "junk": sorted(DEFAULT_JUNK), "longest": MOST_CHARACTERS, "normalised": _normalised(entities)}
     if states:
-        told = {"entities": told, "states": sorted(map(meaning, states), key=json.dumps)}
+        told["states"] = sorted(map(meaning, states), key=json.dumps)
     return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _normalised(entities: Mapping[str, EntityDeclaration]) -> dict[str, list[str]]:
+    """Tell what becomes of golden values, so that a library which takes values otherwise makes other rules."""
+    used = {(one.normalise or "exact", one.region) for entity in entities.values() for one in entity.identifiers.values()}
+    return {f"{name} {region or ''}": made_of_golden(name, region) for name, region in used}
 
 
 def _told(rule: IdentifierRule, declared: IdentifierDeclaration) -> Iterable[object]:

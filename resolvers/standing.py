@@ -15,7 +15,8 @@ from resolvers.identifier import Identifier
 class Standing:
     """What is known of one identifier beside its links. `linked` are pairs of an identifier and the time in epoch ms since when.
 
-    Of those it is forbidden or linked with, only identifiers that were seen are named.
+    Of those it is forbidden or linked with, only identifiers that were seen are named. `erased` is the latest cutoff of an erasure that
+    covers it, in epoch ms; None where none does.
     """
 
     known: bool = False
@@ -23,6 +24,7 @@ class Standing:
     hub: bool = False
     forbidden: tuple[Identifier, ...] = ()
     linked: tuple[tuple[Identifier, int], ...] = ()
+    erased: int | None = None
 
     @property
     def off(self) -> bool:

@@ -7,7 +7,7 @@ Neighbours: `explanation` looks for a chain in what this gives, which then is on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -31,6 +31,13 @@ class Graph(Protocol):
 
     async def standing(self, identifier: Identifier) -> Standing:
         """Say with which others operators have linked it."""
+
+
+def commanded(identifier: Identifier, standing: Standing, priorities: Mapping[str, int]) -> Iterator[SeenLink]:
+    """Give the links that commands made of an identifier: their first event has no source, and what names them is no digest."""
+    for other, since in standing.linked:
+        ends = (Usable(one, str(one).encode("utf-8", "surrogatepass"), priorities[one.type]) for one in (identifier, other))
+        yield SeenLink(tuple(sorted(ends, key=strength)), Fact(since, "", ""), hour_of(since))
 
 
 class Within:
@@ -60,15 +67,8 @@ class Within:
         )
 
     async def _commanded(self, identifier: Identifier) -> list[SeenLink]:
-        found = []
-        for other, since in (await self._graph.standing(identifier)).linked:
-            if await self._owner(identifier) == await self._owner(other) == self._entity_id:
-                ends = sorted((self._usable(one) for one in (identifier, other)), key=strength)
-                found.append(SeenLink(tuple(ends), Fact(since, "", ""), hour_of(since)))
-        return found
-
-    def _usable(self, identifier: Identifier) -> Usable:
-        return Usable(identifier, str(identifier).encode("utf-8", "surrogatepass"), self._priorities[identifier.type])
+        made = commanded(identifier, await self._graph.standing(identifier), self._priorities)
+        return [link for link in made if {await self._owner(one) for one in link.linked} == {self._entity_id}]
 
     async def _owner(self, identifier: Identifier) -> str | None:
         if identifier not in self._owners:

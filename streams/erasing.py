@@ -14,9 +14,10 @@ from resolvers.errors import NexusError
 from resolvers.identifier import Identifier, identifier_digest
 from resolvers.instant import HOUR_MS
 from resolvers.port import Resolver
-from resolvers.preview import Preview, Surroundings, difference, picture, surroundings, without
+from resolvers.preview import Picture, Preview, Surroundings, covered_anew, difference, picture, surroundings, without
 from resolvers.rules import Rules
 from streams.command import ERASE, MOST_COVERED, Command, Named, erasure_of
+from streams.correcting import LookedAt, looked_at
 from streams.graph import open_graph, rules_of
 from streams.settings import Settings
 
@@ -31,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ForetoldErasure:
-    """What an erasure would take away. `preview` is None where too much hangs together to compute it here.
+    """What an erasure would take away. `preview` is None where too much hangs together to compute it here, and `looked_at` there alone.
 
     `spanning` counts links that were seen before the cutoff and, in its hour or later, perhaps after it too: what is seen of them after
     it stays, as a new entity's, and only the event log can tell what that is.
@@ -39,6 +40,7 @@ class ForetoldErasure:
 
     covered: tuple[Identifier, ...]
     preview: Preview | None
+    looked_at: LookedAt | None
     spanning: int
     unseen: tuple[Identifier, ...]
 
@@ -90,15 +92,20 @@ async def foretell_erasure(
     whole = Erasure("", tuple(one for each in erasures for one in each.covered), erasures[0].cutoff)
     async with open_graph(settings, check=False) as graph:
         around = await surroundings(graph, covered)
+        near = await looked_at(graph, around, covered)
     unseen = tuple(one for one in covered if not around.standings[one].known)
-    spanning = _spanning(rules, around, whole)
-    if around.cut:
-        return ForetoldErasure(covered, None, spanning, unseen)
-    return ForetoldErasure(covered, difference(picture(rules, around), picture(rules, without(rules, around, whole))), spanning, unseen)
+    found = None if around.cut else difference(*erased_pictures(rules, around, whole))
+    return ForetoldErasure(covered, found, near, spanning(rules, around, whole), unseen)
 
 
-def _spanning(rules: Rules, around: Surroundings, erasure: Erasure) -> int:
-    covered = {one.digest for one in erasure.covered}
+def erased_pictures(rules: Rules, around: Surroundings, erasure: Erasure) -> tuple[Picture, Picture]:
+    """Compute who is one before and after an erasure; what is seen of a spanning link after the cutoff is not there."""
+    return picture(rules, around), picture(rules, without(rules, around, erasure))
+
+
+def spanning(rules: Rules, around: Surroundings, erasure: Erasure) -> int:
+    """Count the links that were seen before the cutoff and, in its hour or later, perhaps after it too, as far as links were read."""
+    covered = covered_anew(rules, around, erasure)
     return sum(
         link.first.occurred_at < erasure.cutoff < (link.last_hour + 1) * HOUR_MS
         and any(identifier_digest(rules.identity_key, one.identifier) in covered for one in link.identifiers)

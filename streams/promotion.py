@@ -1,7 +1,7 @@
 """Promotion: a rebuilt space takes the place of the live one, and goes on on the live one's topics.
 
 Invariant: what the topics say is told on from what they hold: each key's versions rise, what the new graph does not know is
-retired, merges and splits are announced. That is what a recovery does, so a promotion is a graph put in the place of another, and a
+retired, what merged or was split is told. That is what a recovery does, so a promotion is a graph put in the place of another, and a
 recovery begun. It can be interrupted anywhere; the same command goes on. Neighbours: `rebuild` makes the space, `nexus diff` shows
 first what it changes.
 """

@@ -7,7 +7,8 @@
 --          identifiers to stop
 -- REPLY    {'LOST'} | {'OK', msgpack row}; a membership row, or a row where that of 'identifier' is {founder, its type, identifier row} or {}, of 'entity' an
 --          entity row, of 'nodes' a list of {founder, its type, identifier row, entity row or {}},
---          of 'standing' {1 if known, flags, {{type, value}, ...} forbidden with it, {{type, value, since ms}, ...} linked with it},
+--          of 'standing' {1 if known, flags, {{type, value}, ...} forbidden with it, {{type, value, since ms}, ...} linked with it, cutoff ms of
+--          its latest erasure or 0},
 --          of 'rereads' {{{partition, where it is, end}, ...}, {digest, ...}},
 --          of 'links' {link to go on with or 0, {link row, ...}}
 --
@@ -65,15 +66,17 @@ local function linked_with(key)
   return found
 end
 
-local function standing(digest)
+local function standing(first)
+  local digest, erased = since_erased(first), erasure_of(first)
   local n, said = node_of(digest), redis.call('HGET', bucket('x', digest), digest)
   if n and has(n, ERASED) then n = nil end
   local flags = n and n.flags or said and string.byte(said) or 0
-  return { n and 1 or 0, flags, named_by(BASE .. ':f:' .. digest, forbidden_with), named_by(BASE .. ':j:' .. digest, linked_with) }
+  local forbidden, linked = named_by(BASE .. ':f:' .. digest, forbidden_with), named_by(BASE .. ':j:' .. digest, linked_with)
+  return { n and 1 or 0, flags, forbidden, linked, erased and erased[1] or 0 }
 end
 
 if ARGV[1] == 'standing' then
-  return { 'OK', cmsgpack.pack(standing(since_erased(ARGV[2]))) }
+  return { 'OK', cmsgpack.pack(standing(ARGV[2])) }
 elseif ARGV[1] == 'identifier' then
   local n = node_of(since_erased(ARGV[2]))
   return { 'OK', cmsgpack.pack(n and not has(n, DETACHED) and row(n) or {}) }

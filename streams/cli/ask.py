@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from resolvers.preview import Picture, Surroundings
     from resolvers.reach import Drawing
     from resolvers.rules import Rules
-    from resolvers.standing import Standing
     from streams.settings import Settings
 
 
@@ -297,21 +296,13 @@ async def _living(settings: Settings, entity_id: str) -> tuple[dict[str, Any] | 
 
 async def nobody(settings: Settings, graph: Resolver, identifier: Identifier) -> str:
     """Say why an identifier belongs to nobody."""
-    standing = await graph.standing(identifier)
-    return why_off(settings, identifier, standing) if standing.known and standing.off else unknown(settings, identifier)
-
-
-def why_off(settings: Settings, identifier: Identifier, standing: Standing) -> str:
-    """Say why an identifier connects nothing; empty where it does."""
+    from resolvers.apart import off  # noqa: PLC0415
+    from streams.cli.explain_report import reason_line  # noqa: PLC0415
     from streams.graph import rules_of  # noqa: PLC0415
 
-    name = plain(f"{identifier.type}:{identifier.value}")
-    if standing.blocked:
-        return f"{name} connects nothing and belongs to nobody: a command blocks it"
-    hub = rules_of(settings).entities[identifier.entity_type].identifiers[identifier.type].hub
-    if standing.hub and hub:
-        return f"{name} connects nothing and belongs to nobody: it is a hub, seen with more than {hub[1]:,} of type {hub[0]}"
-    return ""
+    standing = await graph.standing(identifier)
+    reason = off(rules_of(settings), identifier, standing) if standing.known else None
+    return reason_line(reason) if reason else unknown(settings, identifier)
 
 
 def unknown(settings: Settings, identifier: Identifier) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from resolvers.identifier import Identifier
     from resolvers.preview import Preview
     from streams.command import Command
-    from streams.correcting import Foretold
+    from streams.correcting import Foretold, LookedAt
     from streams.settings import Settings
 
 OneArgument = Annotated[str, typer.Argument(metavar="A", help="TYPE:VALUE, such as email:ann@x.example, or ENTITY:TYPE:VALUE.")]
@@ -110,7 +110,7 @@ def _say(
     command = _command(settings, word, named, entity_type, reason, actor)
     found = asyncio.run(_run(settings, command, dry_run=dry_run))
     if as_json:
-        print_json({"sent": not dry_run, "command": command_document(command), **preview_document(found.preview)})
+        print_json({"sent": not dry_run, "command": command_document(command), **preview_document(found.preview, found.looked_at)})
         return
     for line in _lines(found, sent=not dry_run):
         print(line)
@@ -161,7 +161,7 @@ def _lines(found: Foretold, *, sent: bool) -> Iterator[str]:
     for identifier in found.unseen:
         yield f"{name_of(identifier)} was not seen yet: this holds from the first event on that shows it"
     if found.preview is None:
-        yield "more than 20,000 links hang together here: what changes is computed by the workers alone"
+        yield from cut_lines(found.looked_at)
         return
     lines = list(preview_lines(found.preview, will))
     yield from lines[:MOST_SHOWN]
@@ -169,6 +169,17 @@ def _lines(found: Foretold, *, sent: bool) -> Iterator[str]:
         yield f"... and {len(lines) - MOST_SHOWN:,} more changes; --json has them all"
     if not lines:
         yield "no entity changes"
+
+
+def cut_lines(looked: LookedAt | None) -> Iterator[str]:
+    """Say what was looked at where too much hangs together, and that what changes was not computed."""
+    if looked is None:
+        return
+    yield f"looked at {looked.links:,} links of {looked.identifiers:,} identifiers, and more hang together with them"
+    if looked.touched:
+        more = f" and {len(looked.touched) - MOST_SHOWN:,} more" if len(looked.touched) > MOST_SHOWN else ""
+        yield f"what is named, or was seen together with that, is now of {', '.join(looked.touched[:MOST_SHOWN])}{more}"
+    yield "what is split, merged or moved, and what of the rest is touched, was not computed: the workers do that"
 
 
 def preview_lines(preview: Preview, will: str, *, erased: bool = False) -> Iterator[str]:
@@ -204,10 +215,11 @@ def command_document(command: Command) -> dict[str, Any]:
     return told
 
 
-def preview_document(preview: Preview | None) -> dict[str, Any]:
-    """Write what changes; null where it was not computed."""
+def preview_document(preview: Preview | None, looked: LookedAt | None) -> dict[str, Any]:
+    """Write what changes; null where it was not computed: `looked_at` says there what was read, and which entities it is of now."""
     if preview is None:
-        return {"changes": None}
+        near = {"links": looked.links, "identifiers": looked.identifiers, "entity_ids": list(looked.touched)} if looked else None
+        return {"changes": None, "looked_at": near}
     moves = [{"from": one.before, "to": one.after, "identifiers": list(map(_identifier, one.identifiers))} for one in preview.moves]
     return {
         "changes": {

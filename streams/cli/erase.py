@@ -20,6 +20,7 @@ from streams.cli.correct import (
     EntityOption,
     ReasonOption,
     command_document,
+    cut_lines,
     name_of,
     preview_document,
     preview_lines,
@@ -71,7 +72,14 @@ def erase(
     commands, found = asyncio.run(_run(settings, _asked(settings, subjects, entity_type), cutoff or now, said, dry_run=dry_run))
     if as_json:
         documents = [command_document(command) for command in commands]
-        print_json({"sent": not dry_run, "commands": documents, "spanning_links": found.spanning, **preview_document(found.preview)})
+        print_json(
+            {
+                "sent": not dry_run,
+                "commands": documents,
+                "spanning_links": found.spanning,
+                **preview_document(found.preview, found.looked_at),
+            }
+        )
         return
     for line in _lines(found, sent=not dry_run):
         print(line)
@@ -128,7 +136,7 @@ def _lines(found: ForetoldErasure, *, sent: bool) -> Iterator[str]:
     for identifier in found.unseen:
         yield f"{name_of(identifier)} was not seen yet: what is seen of it before the cutoff will not count"
     if found.preview is None:
-        yield "more than 20,000 links hang together here: what is taken away is computed by the workers alone"
+        yield from cut_lines(found.looked_at)
     else:
         lines = list(preview_lines(found.preview, will, erased=True))
         yield from lines[:MOST_SHOWN]
@@ -138,4 +146,5 @@ def _lines(found: ForetoldErasure, *, sent: bool) -> Iterator[str]:
             yield "no entity changes"
     if found.spanning:
         links = "1 link was" if found.spanning == 1 else f"{found.spanning:,} links were"
-        yield f"{links} last seen in the cutoff's hour or later: what was seen after the cutoff stays, and is read from the event log"
+        known = "" if found.looked_at is None else "at least "
+        yield f"{known}{links} last seen in the cutoff's hour or later: what was seen after it stays, and is read from the event log"

@@ -84,13 +84,13 @@ async def desk(stack: Addresses, directory: Path, *states: dict[str, Any], sites
         await delete_topics(settings)
 
 
-async def nexus(pipeline: Pipeline, *words: str) -> Any:
-    """Run a command; gives its JSON. Raises what it raises."""
+async def nexus(pipeline: Pipeline, *words: str, exits: int = 0) -> Any:
+    """Run a command; gives its JSON, and checks with what it exits. Raises what it raises."""
     arguments = [*words, "--config", str(pipeline.directory / "nexus.yaml"), "--json"]
     result = await asyncio.to_thread(CliRunner().invoke, build_app(), arguments)
     if isinstance(result.exception, NexusError):
         raise result.exception
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == exits, result.output
     return json.loads(result.stdout)
 
 

@@ -36,10 +36,9 @@ async def test_a_merge_is_undone_and_done_again(pipeline: Pipeline) -> None:
     now = await people(pipeline)
     assert sorted(map(sorted, now.values())) == [["tablet", "u2", "u3"], ["u1"]]
     assert set(split) == now.keys() | ({one} & set(split))
-    with pytest.raises(NexusError, match="a command blocks it"):
-        await nexus(pipeline, "explain", "user_id:u1", DESK)
-    with pytest.raises(NexusError, match="they are kept apart:\n"):
-        await nexus(pipeline, "explain", "user_id:u1", "user_id:u2")
+    assert (await nexus(pipeline, "explain", "user_id:u1", DESK, exits=1))["off"]["guard"] == "blocked"
+    apart = (await nexus(pipeline, "explain", "user_id:u1", "user_id:u2", exits=1))["apart"]
+    assert [[guard["guard"] for guard in link["guards"]] for link in apart["links"]] == [["blocked"]] * 2
     assert (await nexus(pipeline, "resolve", "user_id", "u3"))["entity_id"] in now
 
     await nexus(pipeline, "unblock", DESK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_explain_as_json(config: Path) -> None:
         "first_seen": "2024-05-03T00:00:00.000Z",
         "last_seen": "2024-05-03T00:00:00.000Z",
     }
-    assert shown == {"from": user, "to": address, "links": [{"from": user, "to": address, **link}]}
+    assert shown == {"outcome": "connected", "from": user, "to": address, "links": [{"from": user, "to": address, **link}]}
 
 
 def test_explain_of_one_identifier_twice(config: Path) -> None:
@@ -130,8 +131,6 @@ def test_what_a_terminal_would_act_on_is_written_out(config: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error", "said"),
     [
-        (("user_id:u-1", "user_id:u-2"), NexusError, "nothing connects user_id:u-1 and user_id:u-2: no links lead from one to the other"),
-        (("user_id:u-1", "group:domain:x.example"), NexusError, "nothing connects user_id:u-1 and domain:x.example"),
         (("user_id:u-1", "device:absent"), NexusError, "no person with device absent is known in space explain"),
         (("user_id:u-1", "email:Info@x.example"), NexusError, "email 'Info@x.example' is blocked for person"),
         (("user_id:u-1", "email:"), NexusError, "an empty value identifies nobody"),
@@ -148,12 +147,23 @@ def test_what_cannot_be_explained_is_one_clear_line(config: Path, words: tuple[s
     assert "\n" not in str(shown.exception)
 
 
+@pytest.mark.parametrize("other", ["user_id:u-2", "group:domain:x.example"])
+def test_that_nothing_connects_two_is_an_answer(config: Path, other: str) -> None:
+    told = f"nothing connects user_id:u-1 and {other.removeprefix('group:')}: no links lead from one to the other"
+    shown = ask(config, "explain", "user_id:u-1", other)
+    assert (shown.exit_code, shown.stdout, shown.stderr) == (1, f"{told}\n", "")
+    found = json.loads(ask(config, "explain", "user_id:u-1", other, "--json").stdout)
+    assert (found["outcome"], found["told"]) == ("nothing", [told])
+
+
 def test_a_search_that_gives_up_says_whose_they_are(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resolvers.explanation.explain.__defaults__", (1,))
     shown = ask(config, "explain", "device:urn:tv", "email:a.archer@x.example")
     living = json.loads(ask(config, "resolve", "user_id", "u-1", "--json").output)["entity_id"]
     told = f"gave up on device:urn:tv and email:a.archer@x.example after 1 link: both belong to {living}"
-    assert str(shown.exception) == told
+    assert (shown.exit_code, shown.stdout) == (1, f"{told}\n")
+    found = json.loads(ask(config, "explain", "device:urn:tv", "email:a.archer@x.example", "--json").stdout)
+    assert (found["outcome"], found["gave_up"]) == ("gave_up", {"entities": [living, living], "links_read": 1})
 
 
 def test_explaining_makes_no_space(redis_url: str, tmp_path: Path) -> None:
@@ -193,7 +203,8 @@ def test_a_graph_that_is_cut_says_so(config: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.timeout(360)
 async def test_every_event_that_is_named_is_in_the_log_and_shows_what_it_is_named_for(stack: Addresses, tmp_path: Path) -> None:
     addresses = {"kafka": {"bootstrap_servers": stack.bootstrap_servers}, "redis": {"url": stack.redis_url}}
-    settings = isolated(settings_from({**CROWD, **addresses, "partitions": 2}), "explained")
+    settings = isolated(settings_from({**_limited(CROWD), **addresses, "partitions": 2}), "explained")
+    (tmp_path / "nexus.yaml").write_text(settings.to_yaml(), encoding="utf-8")
     file = tmp_path / "crowd.jsonl"
     file.write_bytes(b"".join(line.replace(b"\n", b" ") + b"\n" for line in records(600)))
     await ensure_topics(settings)
@@ -205,6 +216,7 @@ async def test_every_event_that_is_named_is_in_the_log_and_shows_what_it_is_name
             assert behind.nothing, str(behind)
             links = await named_links(resolver)
             log = await read_log(settings)
+            printed = await printed_links(settings, tmp_path / "nexus.yaml", [link for link in links if len(link.identifiers) > 1][:20])
         finally:
             await worker.stop()
             await delete_topics(settings)
@@ -213,6 +225,50 @@ async def test_every_event_that_is_named_is_in_the_log_and_shows_what_it_is_name
     for link in links:
         assert log[link.first.source, link.first.event_id]["occurred_at"] == write_instant(link.first.occurred_at)
         assert shows(settings, log[link.first.source, link.first.event_id], link)
+    assert len(printed["connected"]) > 10
+    assert len(printed["apart"]) > 5
+    for one in (*printed["connected"], *printed["apart"]):
+        found = log[one["source"], one["event_id"]]
+        assert found["occurred_at"] == one["first_seen"]
+        named = {Identity(one["from"]["entity_type"], each["type"], each["value"]) for each in one["identifiers"]}
+        assert any(named <= set(_usable(settings, participant)) for participant in found["participants"])
+
+
+def _limited(settings: dict[str, Any]) -> dict[str, Any]:
+    """Allow one user id to a person, so that devices which several use bring something to refuse."""
+    changed = copy.deepcopy(settings)
+    changed["entities"]["person"]["identifiers"]["user_id"] = {"limit": 1}
+    return changed
+
+
+async def printed_links(settings: Settings, config: Path, connected: list[SeenLink]) -> dict[str, list[dict[str, Any]]]:
+    """Give the links that the command prints: of pairs on these links, and of the first pairs that a guard refused."""
+    pairs = [(link.identifiers[0].identifier, link.identifiers[1].identifier) for link in connected]
+    pairs += (await refused_pairs(settings))[:20]
+    printed: dict[str, list[dict[str, Any]]] = {"connected": [], "apart": []}
+    for pair in pairs:
+        words = [f"{one.entity_type}:{one.type}:{one.value}" for one in pair]
+        found = json.loads((await asyncio.to_thread(ask, config, "explain", *words, "--json")).stdout)
+        links = found["links"] if found["outcome"] == "connected" else found["apart"]["links"]
+        assert links
+        assert found["outcome"] == "connected" or any(link["guards"] for link in links)
+        printed[found["outcome"]] += links
+    return printed
+
+
+async def refused_pairs(settings: Settings) -> list[tuple[Identity, Identity]]:
+    """Read from the timeline which identifiers a guard kept apart: the two strongest of each link of persons."""
+    found: list[tuple[Identity, Identity]] = []
+
+    def take(record: Any) -> None:
+        told = orjson.loads(record.value)
+        if told["kind"] == "merge.refused":
+            one, other = (Identity("person", each["type"], each["value"]) for each in told["data"]["identifiers"][:2])
+            found.append((one, other))
+
+    async with TopicReader(settings, settings.topic("timeline")) as reader:
+        await reader.read(take)
+    return found
 
 
 async def named_links(resolver: Resolver) -> list[SeenLink]:

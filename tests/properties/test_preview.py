@@ -1,4 +1,4 @@
-"""The preview of a correction: what it says is what becomes of the graph when the correction is sent."""
+"""The preview of a correction or an erasure: what it says is what becomes of the graph when the command is sent."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from resolvers.identifier import Identifier
 from resolvers.instant import read_instant
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
-from resolvers.preview import Picture, difference, picture, surroundings, until
+from resolvers.preview import Picture, Preview, difference, picture, surroundings, until
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds
 from resolvers.sighting import Position
+from streams.erasing import erased_pictures, spanning
 from streams.events import Event
-from tests.histories import batch, documents
+from tests.histories import batch, documents, read_again
 from tests.properties.depth import depth
 from tests.properties.strategies import START_MS, STEP_MS, events
-from tests.properties.test_guards_in_order import Said, corrections, guards, rules_of
+from tests.properties.test_guards_in_order import Erased, Said, corrections, covered, cutoffs, erasures, guards, rules_of
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +63,37 @@ async def foretold(resolver: Resolver, rules: Rules, history: list[Event], said:
     await resolver.correct(CorrectionBatch("commands", 0, len(said), Position(len(said) + 1, 1), (correction,)))
     then = await living(resolver)
     check(after, then)
-    told = difference(before, after)
+    check_told(difference(before, after), now, then)
+
+
+def check_told(told: Preview, now: dict[str, set[Identifier]], then: dict[str, set[Identifier]]) -> None:
+    """Check that what is said to change is what has changed."""
     assert set(told.ended) == now.keys() - then.keys()
     assert set(told.new) == then.keys() - now.keys()
     was, becomes = ({one for members in found.values() for one in members} for found in (now, then))
     moved = [{one for move in told.moves if getattr(move, side) is None for one in move.identifiers} for side in ("after", "before")]
     assert moved == [was - becomes, becomes - was]
+
+
+async def erasure_foretold(resolver: Resolver, rules: Rules, history: list[Event], said: list[Said | Erased], last: Erased) -> None:
+    """Send some commands, look at what an erasure would take away, send it, and compare.
+
+    Where a link was seen before and after the cutoff, what is left of it is in the log alone: only what there is before is checked then.
+    """
+    await resolver.apply(batch(history, rules=rules))
+    await resolver.correct(CorrectionBatch("commands", 0, 0, Position(len(said), 1), tuple(one.under(rules) for one in said)))
+    await read_again(resolver, {0: history}, rules)
+    now = await living(resolver)
+    erasure = last.under(rules)
+    around = await surroundings(resolver, [Identifier(*named) for named in last.identifiers])
+    before, after = erased_pictures(rules, around, erasure)
+    check(before, now)
+    await resolver.correct(CorrectionBatch("commands", 0, len(said), Position(len(said) + 1, 1), (erasure,)))
+    await read_again(resolver, {0: history}, rules)
+    then = await living(resolver)
+    if not spanning(rules, around, erasure):
+        check(after, then)
+        check_told(difference(before, after), now, then)
 
 
 histories = st.lists(events, min_size=1, max_size=10)
@@ -99,6 +125,42 @@ def test_what_is_foretold_comes_true_in_redis(
         await resolver.open()
         try:
             await foretold(resolver, rules, history, said, last)
+        finally:
+            await resolver.drop()
+            await resolver.close()
+
+    runner.run(run())
+
+
+commands = st.lists(corrections | erasures, max_size=4, unique_by=lambda one: one.number)
+last_erasures = st.builds(Erased, st.just(99), covered, cutoffs | st.just(START_MS + 100 * STEP_MS))
+
+
+@depth(150)
+@given(histories, commands, last_erasures, guards)
+def test_what_is_foretold_of_an_erasure_comes_true_in_memory(
+    runner: asyncio.Runner, history: list[Event], said: list[Said | Erased], last: Erased, guards: tuple[int | None, int, int]
+) -> None:
+    rules = rules_of(guards)
+    runner.run(erasure_foretold(MemoryResolver(rules, 2), rules, history, said, last))
+
+
+@depth(60)
+@given(histories, commands, last_erasures, guards)
+def test_what_is_foretold_of_an_erasure_comes_true_in_redis(
+    redis_url: str,
+    runner: asyncio.Runner,
+    history: list[Event],
+    said: list[Said | Erased],
+    last: Erased,
+    guards: tuple[int | None, int, int],
+) -> None:
+    async def run() -> None:
+        rules = rules_of(guards)
+        resolver = RedisResolver(redis_url, rules, f"preview-{uuid4().hex}", 2, 16, Bounds(patience=0))
+        await resolver.open()
+        try:
+            await erasure_foretold(resolver, rules, history, said, last)
         finally:
             await resolver.drop()
             await resolver.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from resolvers.explanation import Connected, NotConnected, Outcome, TooWide, Unknown, explain
-from resolvers.link import SeenLink
+from resolvers.identifier import Identifier
+from resolvers.link import MOST_LINKS, LinkPage, SeenLink
 from tests.linking import Shelf, named, seen
 
 
@@ -51,6 +52,20 @@ async def test_the_oldest_link_of_two_between_the_same_identifiers_is_named() ->
 
 async def test_an_identifier_is_itself_without_any_link() -> None:
     assert await ask(CHAIN, "device:a", "device:a") == Connected(())
+
+
+class Without(Shelf):
+    """Leaves out the links of one event, as a reader does that gives only those which count."""
+
+    async def links(self, identifier: Identifier, after: int = 0, limit: int = MOST_LINKS) -> LinkPage:
+        page = await super().links(identifier, after, limit)
+        return LinkPage(tuple(link for link in page.links if link.first.event_id != "e1"), page.after)
+
+
+async def test_an_identifier_of_which_a_reader_leaves_the_first_link_out_is_known() -> None:
+    reader = Without(CHAIN, page=1)
+    assert told(await explain(reader, named("device:b"), named("device:d"))) == [("b", "e2", "c"), ("c", "e3", "d")]
+    assert await explain(reader, named("device:a"), named("device:d")) == Unknown(named("device:a"))
 
 
 async def test_what_no_links_join_is_not_connected() -> None:
