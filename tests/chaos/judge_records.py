@@ -6,6 +6,7 @@ a mistake there shows here. Neighbours: `judge_accounts` looks for what this say
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import Any, NoReturn
@@ -34,7 +35,7 @@ def event_of(value: bytes, timestamp_ms: int) -> dict[str, Any] | None:
     `timestamp_ms` is the record's own time in Kafka, which bounds how far ahead its event may lie.
     """
     try:
-        return _event(_document(value), timestamp_ms)
+        return _event(_document(value), timestamp_ms) | _event_id(_document(value), value)
     except BadError:
         return None
 
@@ -84,17 +85,17 @@ def _levels(value: object) -> int:
 
 
 def _event(said: dict[str, Any], timestamp_ms: int) -> dict[str, Any]:
-    if isinstance(said.get("id"), dict | list) or _scalar(said.get("id")) is None:
+    person, group = _participant("person", said), _participant("group", said)
+    person |= {"role": "somebody", "states": _states(said)}
+    event = {"source": "crowd", "name": "seen", "occurred_at": _time(said.get("at"), timestamp_ms)}
+    return event | {"participants": [person, group], "memberships": _memberships(said, [person, group])}
+
+
+def _event_id(said: dict[str, Any], value: bytes) -> dict[str, str]:
+    """Take the record's own id, or a digest of the record where it has none."""
+    if isinstance(said.get("id"), dict | list):
         raise BadError
-    participants = [_participant("person", said), _participant("group", said)]
-    participants[0] |= {"role": "somebody", **_some(states=_states(said))}
-    event = {"event_id": _scalar(said["id"]), "source": "crowd", "name": "seen", "occurred_at": _time(said.get("at"), timestamp_ms)}
-    return event | {"participants": participants} | _some(memberships=_memberships(said, participants))
-
-
-def _some(**fields: object) -> dict[str, Any]:
-    """Leave out what is empty, as events do."""
-    return {name: value for name, value in fields.items() if value}
+    return {"event_id": _scalar(said.get("id")) or hashlib.blake2b(value, digest_size=16).hexdigest()}
 
 
 def _scalar(value: object) -> str | None:
@@ -112,7 +113,7 @@ def _participant(entity: str, said: dict[str, Any]) -> dict[str, Any]:
     if len(identifiers) > MOST_IDENTIFIERS:
         raise BadError
     traits = {trait: said.get(name) for trait, name in TRAITS[entity].items() if not _blank(said.get(name))}
-    return {"entity": entity, **_some(identifiers=identifiers, traits=traits)}
+    return {"entity": entity, "role": "", "identifiers": identifiers, "traits": traits, "states": {}}
 
 
 def _values(value: object) -> list[str]:
@@ -140,11 +141,11 @@ def _states(said: dict[str, Any]) -> dict[str, str]:
 def _memberships(said: dict[str, Any], participants: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if isinstance(said.get("role"), dict | list):
         raise BadError
-    if not all("identifiers" in one for one in participants):
+    if not all(one["identifiers"] for one in participants):
         return []
     left = said.get("left")
     ended = left.strip().lower() not in FALSE if isinstance(left, str) else bool(left)
-    return [{"member": 0, "group": 1, **_some(role=_scalar(said.get("role")), ended=ended)}]
+    return [{"member": 0, "group": 1, "role": _scalar(said.get("role")), "ended": ended}]
 
 
 def _time(said: object, timestamp_ms: int) -> str:

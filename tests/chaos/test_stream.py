@@ -41,7 +41,7 @@ def test_about_fifteen_in_a_hundred_are_repeats_fifteen_late_and_one_bad() -> No
     records = Stream(1).next(COUNT)
     events = {record: event_of(record, NOW_MS) for record in records}
     good = [event for event in events.values() if event is not None]
-    late = [event for event in good if is_late(event)]
+    late = [event for event in good if event["event_id"].startswith("r") and is_late(event)]  # others had no id, and are digests
     assert 0.12 < 1 - len(events) / COUNT < 0.17
     assert 0.12 < len(late) / COUNT < 0.17
     assert 0.005 < sum(event is None for event in events.values()) / COUNT < 0.02
