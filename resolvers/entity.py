@@ -67,7 +67,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An observation of a state whose value is not allowed."""
+    """A value that a state may not have: observed, or one that follows."""
 
     occurred_at: int
     source: str
@@ -75,6 +75,8 @@ class Refusal:
     index: int
     state: str
     value: str
+    reason: str = ""
+    """Why, for people; not kept of one that was told."""
 
 
 Late = Callable[[Mapping[str, tuple[Point, ...]], str, int], Fact | None]

@@ -206,10 +206,9 @@ def with_states(view: EntityView, rules: Rules, observations: Collection[Observa
     declared = rules.states.of(view.entity_type)
     if not observations and not declared:
         return view
-    following: list[Observation] = []
+    following: list[Refusal] = []
     found = histories(declared, observations, view.first, now, around, following)
-    refusals = sorted([*refused(declared, observations), *following])
-    wrong = tuple(Refusal(at, source, event, index, state, value) for state, at, source, event, index, value in refusals)
+    wrong = refused(declared, observations, following)
     late = partial(newest_late, declared, observations)
     return replace(view, states=found, refused=wrong, lapses=next_lapse(declared, observations, view.first, now), late=late)
 

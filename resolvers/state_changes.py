@@ -38,12 +38,15 @@ def state_changes(
 
 
 def refusals(old: Iterable[Refusal], new: Iterable[Refusal]) -> Iterator[Change]:
-    """Tell which values were refused since. What an entity begins with, which no event brought, is refused once, whenever it begins."""
+    """Tell which values were refused since, and why.
+
+    What an entity begins with, which no event brought, is refused once, whenever it begins.
+    """
     known = {_refused(one) for one in old}
     for one in new:
         if _refused(one) not in known:
             known.add(_refused(one))
-            data = {"state": one.state, "value": one.value, "reason": "the state does not allow this value"}
+            data = {"state": one.state, "value": one.value, "reason": one.reason}
             yield Change("state.refused", Fact(one.occurred_at, one.source, one.event_id), data)
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
 
 from resolvers.carried import ALONE, FALSE, TRUE, Around, Component, Decider, History, carried, deciding, seen_as
-from resolvers.entity import Fact, Point
+from resolvers.entity import Fact, Point, Refusal
 from resolvers.expressions import MOST_CHARACTERS, asked, cut
 
 Observation = tuple[str, int, str, str, int, str]
@@ -69,10 +69,15 @@ Values = tuple[str | None, ...]
 StateRules = Mapping[str, StateRule]
 """The declared states of an entity type, those that others are derived from first."""
 
+NOT_ALLOWED = "the state does not allow this value"
+TOO_LONG = f"the value is longer than {MOST_CHARACTERS:,} characters"
+FOLLOWS = "the state follows from others, so no event says its value"
+
 _PLAIN = StateRule("")
 _MOST_KNOWN = 10_000
 _IN_ORDER = itemgetter(1, 2, 3, 4, 5)
 _BY_TIME = itemgetter(0)
+_BY_STATE = attrgetter("state", "occurred_at", "source", "event_id", "index", "value")
 
 
 def histories(
@@ -81,7 +86,7 @@ def histories(
     first_seen: int,
     now: int,
     around: Around = ALONE,
-    wrong: list[Observation] | None = None,
+    wrong: list[Refusal] | None = None,
 ) -> dict[str, History]:
     """Compute the history of every state, declared or not, that has one. Times are in ms; `now` bounds what lapses.
 
@@ -154,7 +159,7 @@ def derived(
     found: Mapping[str, History],
     first_seen: int,
     around: Around = ALONE,
-    wrong: list[Observation] | None = None,
+    wrong: list[Refusal] | None = None,
 ) -> History:
     """Compute the history of a state that follows from others: each keeps its value until it has another. Only changes are kept.
 
@@ -195,9 +200,9 @@ def derived(
     return tuple(points)
 
 
-def _note_wrong(rule: StateRule, said: str | None, at: int, event: tuple[str, str], wrong: list[Observation] | None) -> None:
+def _note_wrong(rule: StateRule, said: str | None, at: int, event: tuple[str, str], wrong: list[Refusal] | None) -> None:
     if said is not None and wrong is not None and not _may_have(rule, said):
-        wrong.append((rule.name, at, *event, 0, said))
+        wrong.append(Refusal(at, *event, 0, rule.name, said, _why_not(said)))
 
 
 def _decider(
@@ -222,9 +227,19 @@ def _following(rule: StateRule, said: str | None) -> str | None:
     return said if said is not None and _may_have(rule, said) else rule.initial
 
 
-def refused(rules: StateRules, observations: Iterable[Observation]) -> list[Observation]:
-    """Give the observations whose value their state does not allow, in order."""
-    return sorted(one for one in observations if not _allows(rules.get(one[0], _PLAIN), one[5]))
+def refused(rules: StateRules, observations: Iterable[Observation], following: Iterable[Refusal] = ()) -> tuple[Refusal, ...]:
+    """Give the observations whose value their state may not have, and those values that follow and it may not have, in order."""
+    found = [
+        Refusal(at, source, event_id, index, state, value, FOLLOWS if rule.derivation is not None else _why_not(value))
+        for state, at, source, event_id, index, value in observations
+        if not _allows(rule := rules.get(state, _PLAIN), value)
+    ]
+    return tuple(sorted([*found, *following], key=_BY_STATE))
+
+
+def _why_not(value: str) -> str:
+    """Say why a state may not have a value."""
+    return TOO_LONG if len(value) > MOST_CHARACTERS else NOT_ALLOWED
 
 
 def next_lapse(rules: StateRules, observations: Collection[Observation], first_seen: int, now: int) -> int | None:

@@ -82,6 +82,7 @@ def _state_rows(settings: Settings) -> list[dict[str, Any]]:
         {
             "name": one.name,
             "entity_type": one.entity,
+            "description": one.description,
             "participant": None if one.derived else one.participant or one.name,
             "rules": len(one.rules),
             "derived_from": sorted({_component(each) for each in one.derived.components.values()}) if one.derived else [],
@@ -132,6 +133,9 @@ def _show(settings: Settings, findings: list[Finding]) -> None:
             said = (row["name"], row["entity_type"], _origin(row), values, row["initial"] or "-", "; ".join(row["lapses"]) or "-")
             states.add_row(*map(escape, said))
         console.print(states)
+        for row in _state_rows(settings):
+            if row["description"]:
+                console.print(f"{row['name']}: {escape(row['description'])}", soft_wrap=True)
     marks = {"ok": "[green]ok[/]     ", "warning": "[yellow]warning[/]", "error": "[red]error[/]  "}
     for finding in findings:
         console.print(f"{marks[finding.level]} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)

@@ -10,6 +10,7 @@ from streams.verify.canonical import canonical
 from streams.verify.compacted import Record, read_object
 from streams.verify.expected import LISTED, Expected
 from streams.verify.instants import written
+from streams.verify.refusals import Refusal, Refusals
 from streams.verify.report import Difference
 from streams.verify.sides import shorten, shortened
 from streams.verify.traits import has_room
@@ -30,6 +31,7 @@ class Life:
 
     groups: dict[str, str | None] = field(default_factory=dict)
     states: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    refused: list[Refusal] = field(default_factory=list)
 
 
 class Timeline:
@@ -40,6 +42,7 @@ class Timeline:
         self._expected = expected
         self._lives: dict[str, Life] = {}
         self._told: set[int] = set()
+        self._refused: list[tuple[str, str, Refusal]] = []
         self._problems: list[Difference] = []
         self.highest: dict[int, int] = {}
         self.records = 0
@@ -62,13 +65,17 @@ class Timeline:
             self._problem("version", key, f"version {version} at {where} follows {life.version}")
         life.version = max(version, life.version)
         self.highest[record.partition] = max(self.highest.get(record.partition, 0), version)
+        if told.get("kind") == "state.refused":
+            life.refused.append(Refusal.read(told))
+            self._refused.append((key, str(told.get("entity_type")), life.refused[-1]))
         if not fold(life, str(told.get("kind")), told["data"]):
             self._problem("kind", key, f"{told.get('kind')} is nothing that happens to an entity yet")
 
     def differences(self) -> Iterator[Difference]:
         """Compare, after the last record."""
         yield from self._problems
-        groups = self._groups()
+        groups, refusals = self._groups(), Refusals(self._expected, self._refused)
+        yield from refusals.impossible()
         for founder, entity in self._expected.entities.items():
             key = self._expected.ids[founder]
             life = self._lives.get(key)
@@ -85,6 +92,7 @@ class Timeline:
                 if traits.get(name) != gathered.get(name):
                     yield Difference("timeline.trait", key, f"{name} should have become {wanted}, was told to be {found}")
             yield from self._states(founder, key, life)
+            yield from refusals.missing(founder, life.refused)
             if groups.get(key, {}) != life.groups:
                 text = f"it belongs to {shorten(str(groups.get(key, {})))}, was told to belong to {shorten(str(life.groups))}"
                 yield Difference("timeline.membership", key, text)
@@ -140,6 +148,7 @@ def fold(life: Life, kind: str, data: dict[str, Any]) -> bool:
             life.traits.clear()
             life.values.clear()
             life.states.clear()
+            life.refused.clear()
         case "identifier.added":
             life.identifiers.add((str(data.get("type")), str(data.get("value"))))
         case "identifier.removed":

@@ -112,6 +112,9 @@ class Erased:
     participants: set[bytes] = field(default_factory=set)
     """Keys of participants of which the topic may or may not have a record."""
 
+    shown: set[tuple[str, str, Moment, str]] = field(default_factory=set)
+    """What was observed of states: (entity type, state, event, value)."""
+
     former: dict[bytes, bytes] = field(default_factory=dict)
     """Digests of which ids may have been made that lead nowhere now, to those of first generations."""
 
@@ -241,6 +244,19 @@ class Expected:
             first = self.entities[founder].first
             self._histories[founder, name] = self.states.history(entity_type, name, observed, first, self.now, others)
         return self._histories[founder, name]
+
+    def observed_of(self, founder: int) -> set[State]:
+        """Give what was observed of an entity's states."""
+        return self._observed.get(founder, set())
+
+    def refused_following(self, founder: int) -> Iterator[tuple[str, int, str]]:
+        """Give the values that follow for an entity and are refused: (state, from when on in ms, value)."""
+        entity_type, first = self.identifiers[founder].entity_type, self.entities[founder].first
+        return self.states.refused_following(entity_type, first, Near(self, founder))
+
+    def unbrought(self, founder: int) -> set[int]:
+        """Give the times in ms at which something may come to follow for an entity that no event brought."""
+        return self.states.unbrought(self.identifiers[founder].entity_type, self.entities[founder].first, self.now)
 
     @cached_property
     def _histories(self) -> dict[tuple[int, str], History]:

@@ -89,6 +89,7 @@ class Gathered:
                 self._take_part(f"{event.source}:{event.event_id}:{index}".encode(), (together, sys.intern(participant.role), at))
             elif self.commanded.cutoffs and self._is_erased(participant, at):
                 self._erased.participants.add(f"{event.source}:{event.event_id}:{index}".encode())
+                self._erased.shown |= {(participant.entity, state, moment, value) for state, value in self._states.seen(event, participant)}
         if not usable:
             self.counts.without_identifier += 1
         for one in event.memberships:

@@ -7,7 +7,7 @@ Written from docs/how-to/declare-a-state.md, apart from the resolver. Neighbours
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -26,6 +26,11 @@ History = list[tuple[int, str | None]]
 
 LONGEST = 1_000
 """A longer value is none."""
+
+NOT_ALLOWED = "the state does not allow this value"
+TOO_LONG = "the value is longer than 1,000 characters"
+FOLLOWS = "the state follows from others, so no event says its value"
+"""Why a value is refused, as the timeline says it."""
 
 _EVER = -(10**15)
 """Before all times, in ms."""
@@ -82,10 +87,49 @@ class DeclaredStates:
 
     def history(self, entity_type: str, name: str, observed: Iterable[State], first: int, now: int, others: Others) -> History:
         """Compute one history of an entity that was first seen at a time."""
-        state = next((one for one in self._states if one.entity == entity_type and one.name == name), None)
+        state = self._declared(entity_type, name)
         if state is None or state.derived is None:
             return _held(state, [one for one in observed if one[0] == name], first, now)
-        return self._follows(state, {one: self._part(part, others) for one, part in state.derived.components.items()}, first)
+        said = self._said(state, first, others)
+        return _changes([(at, state.initial if value is None or _not_allowed(state, value) else value) for at, value in said])
+
+    def _declared(self, entity_type: str, name: str) -> StateSettings | None:
+        return next((one for one in self._states if one.entity == entity_type and one.name == name), None)
+
+    def refuses(self, entity_type: str, name: str, value: str) -> str | None:
+        """Say why a value that is observed is refused; None where it is not."""
+        state = self._declared(entity_type, name)
+        return FOLLOWS if state is not None and state.derived is not None else _not_allowed(state, value)
+
+    def refuses_following(self, entity_type: str, name: str, value: str) -> str | None:
+        """Say why a value that follows is refused; None where it is not, and where that may pass as it is carried."""
+        state = self._declared(entity_type, name)
+        own = state is not None and state.derived is not None and self.follows_from(entity_type, name)
+        return _not_allowed(state, value) if own else None
+
+    def follows_from(self, entity_type: str, name: str) -> set[str]:
+        """Name all states of an entity that one of its own follows from, itself among them; nothing where memberships carry any of it."""
+        state = self._declared(entity_type, name)
+        found = {name}
+        for part in state.derived.components.values() if state is not None and state.derived is not None else ():
+            before = self.follows_from(entity_type, part.state) if part.of is None else set[str]()
+            if not before:
+                return set()
+            found |= before
+        return found
+
+    def refused_following(self, entity_type: str, first: int, others: Others) -> Iterator[tuple[str, int, str]]:
+        """Give the values that follow and are refused, where they begin to follow: (state, from when on in ms, value)."""
+        for state in self._states:
+            if state.entity == entity_type and state.derived is not None and self.follows_from(entity_type, state.name):
+                for at, value in _changes(self._said(state, first, others)):
+                    if value is not None and _not_allowed(state, value):
+                        yield state.name, at, value
+
+    def unbrought(self, entity_type: str, first: int, now: int) -> set[int]:
+        """Give the times at which states of an entity change by no event: its first, and when what it begins with lapses."""
+        begins = [_lapsing(one, first, one.initial, now + 1) for one in self._states if one.entity == entity_type]
+        return {first, *(at for each in begins for at, _ in each)}
 
     def _part(self, part: ComponentSettings, others: Others) -> History | list[Side] | None:
         """Gather what a component is made of: a history, or of each of those around, when the condition holds and in which span."""
@@ -101,8 +145,10 @@ class DeclaredStates:
         }
         return [([(_EVER, met[None]), *((at, met[value]) for at, value in known(part.state))], span) for known, span in around]
 
-    def _follows(self, state: StateSettings, parts: Mapping[str, History | list[Side] | None], first: int) -> History:
+    def _said(self, state: StateSettings, first: int, others: Others) -> History:
+        """Ask the expression of a derived state at each time at which a component may change; what is too long is cut."""
         assert state.derived is not None
+        parts = {one: self._part(part, others) for one, part in state.derived.components.items()}
         carried = {name for name, one in state.derived.components.items() if one.of is not None}
         times = {first}
         for name, part in parts.items():
@@ -125,9 +171,8 @@ class DeclaredStates:
                 found = str(found).lower()
             elif found is not None and not isinstance(found, str):
                 found = msgspec.json.encode(found, order="deterministic").decode()
-            allowed = found is not None and len(found) <= LONGEST and (state.values is None or found in state.values)
-            values.append((at, found if allowed else state.initial))
-        return _changes(values)
+            values.append((at, None if found is None else cut(found)))
+        return values
 
     def _search(self, expression: str, what: object) -> Any:  # noqa: ANN401 - whatever an expression gives
         if expression not in self._expressions:
@@ -141,6 +186,13 @@ class DeclaredStates:
 def cut(value: str) -> str:
     """Keep the beginning of a value, or of a membership's role, that is too long."""
     return value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026"
+
+
+def _not_allowed(state: StateSettings | None, value: str) -> str | None:
+    """Say why a state may not have a value."""
+    if len(value) > LONGEST:
+        return TOO_LONG
+    return NOT_ALLOWED if state is not None and state.values is not None and value not in state.values else None
 
 
 def _at(history: History, at: int) -> str | None:

@@ -166,9 +166,10 @@ async def test_a_value_that_is_too_long_is_refused_cut_and_the_identifiers_count
     topics = Topics()
     seen = person("user_id:u", "email:u@x.example", states={"subscription": "y" * 1_001, "theme": "x" * 5_000, "locale": "z" * 1_000})
     told = await tell(resolver, topics, event("e1", "9:00", seen))
-    assert [(data["state"], data["value"]) for kind, data in told if kind == "state.refused"] == [
-        ("billing_subscription", "y" * 1_000 + "\u2026"),
-        ("theme", "x" * 1_000 + "\u2026"),
+    reason = "the value is longer than 1,000 characters"
+    assert [data for kind, data in told if kind == "state.refused"] == [
+        {"state": "billing_subscription", "value": "y" * 1_000 + "\u2026", "reason": reason},
+        {"state": "theme", "value": "x" * 1_000 + "\u2026", "reason": reason},
     ]
     assert (await of_person(resolver)).keys() == {"customer_stage", "locale"}
     assert sum(one["kind"] == "identifier.added" for one in topics.lines) == 2
@@ -177,7 +178,11 @@ async def test_a_value_that_is_too_long_is_refused_cut_and_the_identifiers_count
 async def test_of_a_state_that_follows_from_others_whatever_is_observed_is_refused(resolver: Resolver) -> None:
     topics = Topics()
     told = await tell(resolver, topics, event("e1", "9:00", person("user_id:u", states={"customer_stage": "paying"})))
-    assert [(kind, data.get("value")) for kind, data in told] == [("state.changed", None), ("state.refused", "paying")]
+    reason = "the state follows from others, so no event says its value"
+    assert [(kind, data.get("value"), data.get("reason")) for kind, data in told] == [
+        ("state.changed", None, None),
+        ("state.refused", "paying", reason),
+    ]
     assert await of_person(resolver) == {"customer_stage": {"value": "lead", "since": at("9:00")}}
 
 

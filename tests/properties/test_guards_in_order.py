@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -14,11 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.correction import Correction, CorrectionBatch, Kind
-from resolvers.entity import Fact
 from resolvers.erasure import Erasure
 from resolvers.errors import NexusError
-from resolvers.folds import World, of_centre
-from resolvers.instant import read_instant
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver
 from resolvers.redis_graph import RedisResolver
@@ -27,7 +24,7 @@ from resolvers.scripts import Bounds
 from resolvers.sighting import Position
 from streams.events import Event
 from streams.settings import EntitySettings, HubSettings, IdentifierSettings, StateSettings, TraitSettings
-from tests.batch_states import Histories, Other, batch_histories
+from tests.batch_states import check_histories
 from tests.histories import KEY, Documents, batch, documents, read_again, written
 from tests.looking_back import Recomputed, look_back, still
 from tests.properties.depth import depth
@@ -244,8 +241,13 @@ def runner() -> Iterator[asyncio.Runner]:
         yield running
 
 
-async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Documents, Topics, set[str]]:
-    """Apply an arrival, publishing, sweeping and settling a little on the way, and everything at the end."""
+async def arrive(
+    resolver: Resolver, rules: Rules, arrival: Arrival, move: Callable[[], None] = lambda: None
+) -> tuple[Documents, Topics, set[str]]:
+    """Apply an arrival, publishing, sweeping and settling a little on the way, and everything at the end.
+
+    Time may `move` on after each batch, before there are rounds.
+    """
     topics, said, issued = Topics(), 0, set()
     log: list[Event] = []
     for chunk, (sweep, settle, rounds) in zip(arrival.batches, arrival.between, strict=True):
@@ -257,6 +259,7 @@ async def arrive(resolver: Resolver, rules: Rules, arrival: Arrival) -> tuple[Do
         end = Position(said + len(spoken), 1)
         await resolver.correct(CorrectionBatch("commands", 0, said, end, spoken))
         said = end.offset
+        move()
         if sweep:
             await resolver.sweep(sweep)
         for _ in range(settle):
@@ -307,46 +310,6 @@ async def in_redis(
         await resolver.close()
 
 
-def plain_spans(resolver: MemoryResolver, world: World) -> dict[tuple[str, str], tuple[int | None, int | None]]:
-    """Say when each membership began and ended, looking at all of its sightings at once."""
-    sightings: dict[tuple[str, str], list[tuple[Fact, bool]]] = {}
-    for pair, seen in resolver._kept.memberships.items():
-        member, group = (of_centre(resolver._kept.links[one], world.owner) for one in pair)
-        if member and group:
-            sightings.setdefault((member, group), []).extend(seen)
-    begun = {who: min((fact.occurred_at for fact, ends in seen if not ends), default=None) for who, seen in sightings.items()}
-    last = {who: max(seen) for who, seen in sightings.items()}
-    return {who: (begun[who], fact.occurred_at if ends else None) for who, (fact, ends) in last.items()}
-
-
-def plain_histories(resolver: MemoryResolver, rules: Rules) -> dict[str, Histories]:
-    """Compute all histories of the set of observations and memberships, those of whom memberships connect again and again."""
-    world, links = resolver.world(), resolver._kept.links.values()
-    found: dict[str, Histories] = {}
-    spans = plain_spans(resolver, world)
-    for _ in range(len(STATES)):
-        around: dict[str, dict[str, list[Other]]] = {name: {"members": [], "groups": []} for name in world.entities}
-        for (member, group), span in spans.items() if found else ():
-            around[member]["groups"].append((found[group], *span))
-            around[group]["members"].append((found[member], *span))
-        for name, view in world.entities.items():
-            observed = {one for link in links if of_centre(link, world.owner) == name for one in link.states}
-            found[name] = batch_histories(rules.states.of(view.entity_type), observed, view.first, NOW, around[name])
-    return found
-
-
-def check_histories(resolver: MemoryResolver, rules: Rules, *told: Topics) -> None:
-    """Check that the histories of all states are those of the set of observations, and that timelines tell them."""
-    world = resolver.world()
-    wanted = plain_histories(resolver, rules)
-    for name, view in world.entities.items():
-        expected = wanted[name]
-        assert {state: {one.since: one.value for one in history} for state, history in view.states.items()} == expected
-        for topics in told:
-            told_of = {state: history for state, history in topics.timeline[name].states.items() if history}
-            assert {state: {read_instant(at): value for at, value in history.items()} for state, history in told_of.items()} == expected
-
-
 @depth(200)
 @given(twice(), bounds)
 def test_memory_and_redis_keep_the_same_apart_in_any_order(
@@ -360,7 +323,7 @@ def test_memory_and_redis_keep_the_same_apart_in_any_order(
     assert written(memory) == written(redis)
     check_told(memory, told_memory, bound.listed)
     check_told(redis, told_redis, bound.listed)
-    check_histories(resolver, rules, told_memory, told_redis)
+    check_histories(resolver, rules, NOW, told_memory, told_redis)
     assert before == after
 
 

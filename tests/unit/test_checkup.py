@@ -104,6 +104,17 @@ def test_check_shows_the_states_and_where_they_come_from(config: Path) -> None:
     assert all(text in shown.stdout for text in ("crm_customer", "derived from", "participants' plan"))
 
 
+def test_check_shows_what_a_state_means(config: Path) -> None:
+    described = {"name": "crm_plan", "entity": "person", "description": "What they pay for [by the CRM]."}
+    config.write_text(SETTINGS + yaml.safe_dump({"states": [described, {"name": "crm_stage", "entity": "person"}]}))
+    shown = CliRunner().invoke(build_app(), ["check", "--config", str(config)])
+    told = json.loads(CliRunner().invoke(build_app(), ["check", "--config", str(config), "--json"]).stdout)["states"]
+    assert [one["description"] for one in told] == ["What they pay for [by the CRM].", ""]
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    assert "crm_plan: What they pay for [by the CRM]." in lines
+    assert not any(line.startswith("crm_stage:") for line in lines)
+
+
 def test_check_exits_with_one_line_where_an_adapter_is_missing(config: Path) -> None:
     config.write_text(SETTINGS.replace("adapter: mapping", "adapter: 'no_such_module:f'"))
     result = CliRunner().invoke(build_app(), ["check", "--config", str(config)])

@@ -11,7 +11,7 @@ import pytest
 from resolvers.carried import Component, Counterpart, carried
 from resolvers.entity import MOST_STATE_BYTES, Fact, Point, Refusal, states_told
 from resolvers.state_changes import MOST_INTERVALS, refusals, state_changes
-from resolvers.states import Derivation, Observation, StateRule, derived, histories
+from resolvers.states import FOLLOWS, NOT_ALLOWED, TOO_LONG, Derivation, Observation, StateRule, derived, histories, refused
 
 HOUR = 3_600_000
 
@@ -166,10 +166,11 @@ def test_a_membership_of_which_only_the_end_was_seen_carries_nothing() -> None:
 def wrong_of(expression: str, *, first_seen: int = 0, **found: tuple[Point, ...]) -> list[tuple[int, str, str, str]]:
     """Derive a state that may be `yes` or `no` alone, and list what it was refused."""
     derivation = Derivation(tuple(Component(name, name) for name in sorted(found)), jmespath.compile(expression))
-    wrong: list[Observation] = []
+    wrong: list[Refusal] = []
     rule = StateRule("it", frozenset({"yes", "no"}), "no")
     derived(rule, derivation, found, first_seen, wrong=wrong)
-    return [(at, source, event_id, value) for _, at, source, event_id, _, value in wrong]
+    assert all(one.reason == (TOO_LONG if len(one.value) > 1_000 else NOT_ALLOWED) for one in wrong)
+    return [(one.occurred_at, one.source, one.event_id, one.value) for one in wrong]
 
 
 def test_what_follows_and_is_not_allowed_is_refused_where_it_begins_to_follow() -> None:
@@ -179,6 +180,28 @@ def test_what_follows_and_is_not_allowed_is_refused_where_it_begins_to_follow() 
     assert wrong_of("'never'", a=ON) == [(0, "", "", "never")]  # what it begins with, and goes on with
     assert wrong_of("'never'", first_seen=5, a=ON) == [(5, "s", "e1", "never")]
     assert wrong_of("join('', [a, a])", a=(Point(5, "x" * 600, "s", "e1"),)) == [(5, "s", "e1", "x" * 1_000 + "\u2026")]
+
+
+def test_what_is_observed_is_refused_with_its_reason() -> None:
+    follows = StateRule("app_stage", derivation=Derivation((Component("use", "app_use"),), jmespath.compile("use")))
+    rules = {"app_use": StateRule("app_use", frozenset({"on", "x" * 2_000})), "app_stage": follows}
+
+    def why(state: str, value: str) -> list[str]:
+        seen: Observation = (state, 5, "s", "e1", 0, value)
+        return [one.reason for one in refused(rules, [seen])]
+
+    assert why("app_use", "on") == why("undeclared", "y" * 1_000) == []
+    assert why("app_use", "off") == [NOT_ALLOWED] == ["the state does not allow this value"]
+    assert why("app_use", "x" * 2_000) == why("undeclared", "y" * 1_001) == [TOO_LONG] == ["the value is longer than 1,000 characters"]
+    assert why("app_stage", "on") == why("app_stage", "y" * 1_001) == [FOLLOWS]
+    assert FOLLOWS == "the state follows from others, so no event says its value"
+
+
+def test_what_an_event_says_of_a_state_that_follows_is_refused_for_that_also_where_it_follows() -> None:
+    follows = Refusal(5, "s", "e1", 0, "app_stage", "on", NOT_ALLOWED)
+    rules = {"app_stage": StateRule("app_stage", frozenset(), derivation=Derivation((), jmespath.compile("'on'")))}
+    found = refused(rules, [("app_stage", 5, "s", "e1", 0, "on")], [follows])
+    assert [one.data["reason"] for one in refusals((), found)] == [FOLLOWS]
 
 
 def test_a_refusal_is_told_once() -> None:
@@ -194,6 +217,6 @@ def test_what_others_carry_is_not_refused_as_it_may_pass() -> None:
         "own": StateRule("own", frozenset({"x"}), derivation=Derivation((Component("it", "carried"),), jmespath.compile("it || 'none'"))),
         "plain": StateRule("plain", frozenset({"x"}), derivation=Derivation((Component("use", "use"),), jmespath.compile("use || 'none'"))),
     }
-    wrong: list[Observation] = []
+    wrong: list[Refusal] = []
     histories(rules, [], 0, HOUR, {"members": [], "groups": []}, wrong)
-    assert [one[0] for one in wrong] == ["plain"]
+    assert [one.state for one in wrong] == ["plain"]
