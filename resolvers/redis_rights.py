@@ -29,7 +29,7 @@ def rights(base: str) -> dict[str, list[str]]:
     key = f"{base}:rights"
     keyed = [words.split() for words in _KEYED.replace("\n", "|").split("|") if words.strip()]
     found = {name: [name, key, *(key if word == "KEY" else word for word in rest)] for name, *rest in keyed}
-    found |= {"info": ["info"], "time": ["time"], "scan": ["scan", "0"], "script|load": ["script", "load", "return 1"]}
+    found |= {"ping": ["ping"], "info": ["info"], "time": ["time"], "scan": ["scan", "0"], "script|load": ["script", "load", "return 1"]}
     return found | {"evalsha": ["evalsha", "0" * 40, "1", base], READING: [READING, key]}
 
 

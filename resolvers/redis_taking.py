@@ -34,7 +34,8 @@ class Taken:
 async def take(call: Call, shard: int, limit: int, told: int, given: str | int, taker: str) -> Taken | Waiting | None:
     """Take up to `limit` keys; a key that becomes dirty once more in between is left to the next round.
 
-    A crash between two calls leaves a round that nothing was sent of, which is undone. Raises Fenced, StoreLost.
+    Where a recovery begins in between, what was taken is told before it. A crash between two calls leaves a round that nothing was sent of,
+    which is undone. Raises Fenced, StoreLost.
     """
     found: Taken | None = None
     read, more = 0, True
@@ -46,10 +47,8 @@ async def take(call: Call, shard: int, limit: int, told: int, given: str | int, 
                 raise Fenced(f"shard {shard}: round {rest[0]} is in flight; another publisher has taken over")
             case Reply.BEHIND:
                 raise StoreLost(behind(shard, rest[0], told))
-            case Reply.HELD:
-                return Waiting.CATCHING_UP
-            case Reply.UNREAD:
-                return Waiting.UNREAD
+            case Reply.HELD | Reply.UNREAD:
+                return found or (Waiting.CATCHING_UP if word is Reply.HELD else Waiting.UNREAD)
             case Reply.OK:
                 number, recovery, packed, present, bytes_read = rest
                 rows = unpack(packed)

@@ -205,13 +205,13 @@ mark_lapsed()
 do
   local VISITS = 10000 -- of the queue in one call: a reading leaves keys there that are not dirty any more, or twice
   local AT_ONCE = 50 -- keys whose markings are read together
-  local queue, visited, seen, named, marked, flying, postponed = BASE .. ':queue:' .. shard, 0, {}, {}, {}, {}, {}
+  local queue, visited, seen, named, marked, flying, postponed, again = BASE .. ':queue:' .. shard, 0, {}, {}, {}, {}, {}, {}
   while #taken < limit and read < budget and visited < VISITS do
     local at = visited % AT_ONCE
     if at == 0 then
       named = redis.call('LRANGE', queue, visited, visited + AT_ONCE - 1)
       marked = #named > 0 and redis.call('HMGET', BASE .. ':dirty:' .. shard, unpack(named))
-      if before > 0 and marked then flying = redis.call('HMGET', inflight, unpack(named)) end -- and became dirty once more: for the next round
+      if before > 0 and marked then flying = redis.call('HMGET', inflight, unpack(named)) end
     end
     local key = named[at + 1]
     if not key then break end
@@ -219,13 +219,20 @@ do
     local told = not seen[key] and marked[at + 1]
     if told then
       seen[key] = true
-      if resting[key] or flying[at + 1] or is_hidden(key) then postponed[#postponed + 1] = key else take_key(key, told) end
+      if flying[at + 1] then -- it became dirty once more meanwhile: for the next round, to which it is no part of a recovery
+        again[#again + 1] = key
+      elseif resting[key] or is_hidden(key) then
+        postponed[#postponed + 1] = key
+      else
+        take_key(key, told)
+      end
     end
   end
 
   redis.call('LTRIM', queue, visited, -1)
   for _, key in ipairs(postponed) do redis.call('RPUSH', queue, key) end
   if #postponed > 0 and redis.call('HEXISTS', round, 'recovering') == 1 then redis.call('HSET', round, 'recovering', before + visited + redis.call('LLEN', queue)) end
+  for _, key in ipairs(again) do redis.call('RPUSH', queue, key) end
   if visited > #taken and redis.call('HEXISTS', round, 'recovering') == 1 then
     if redis.call('HINCRBY', round, 'recovering', #taken - visited) <= 0 then redis.call('HDEL', round, 'recovering') end
   end

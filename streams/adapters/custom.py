@@ -56,7 +56,7 @@ def _parameters(function: Callable[..., object]) -> int | None:
     except ValueError:  # some functions that are written in C do not tell
         return None
     named = sum(one.kind in _POSITIONAL for one in signature.parameters.values())
-    for count in (3, 1) if named == 3 else (1,):
+    for count in (1, 3) if named == 3 else (1,):
         try:
             signature.bind(*range(count))
         except TypeError:

@@ -1,7 +1,8 @@
 """Refusals, recomputed: which values of states the timeline must have told to be refused, and which it may have.
 
 Each of an entity's is told while it lives, and all of them anew when it lives again, or on after an erasure. What was told once stays
-told, though its evidence went away or to another entity since; so only what no event of the log could ever have brought is wrong.
+told, though its evidence went away or to another entity since, and though states may be declared otherwise since a promotion; so only
+what is refused today and no event of the log could ever have brought is wrong, whatever reason was given.
 Neighbours: `expected` has what was observed, `compare_timeline` what was told.
 """
 
@@ -80,19 +81,18 @@ class Refusals:
                 yield Difference("timeline.refusal", key, f"{one}: {one.reason}, it says; {text}")
 
     def _wrong(self, entity_type: str, one: Refusal) -> str | None:
-        states = self._expected.states
-        observed, follows = states.refuses(entity_type, one.state, one.value), states.refuses_following(entity_type, one.state, one.value)
-        if one.reason not in {observed, follows}:
-            return f"it is {'refused, as ' + (observed or follows or '') if observed or follows else 'allowed'}"
         shown = self._shown.get((entity_type, one.source or "", one.event_id or ""), set()) if one.event_id else set()
-        if one.reason == observed and (one.state, one.occurred_at, one.value) in shown:
+        if (one.state, one.occurred_at, one.value) in shown:
             return None
-        if observed == FOLLOWS and one.reason == follows:
-            sources = states.follows_from(entity_type, one.state)
-            if not one.event_id or any(state in sources and str(at) <= (one.occurred_at or "") for state, at, _ in shown):
-                return None
-            return "that event says nothing of what it follows from"
-        return "no event of the log says so"
+        refused = self._expected.states.refuses(entity_type, one.state, one.value)
+        if refused is None:  # states were declared otherwise when it was told
+            return None
+        if refused != FOLLOWS:
+            return "no event of the log says so"
+        sources = self._expected.states.follows_from(entity_type, one.state)
+        if not one.event_id or not sources or any(state in sources and str(at) <= (one.occurred_at or "") for state, at, _ in shown):
+            return None
+        return "that event says nothing of what it follows from"
 
     @cached_property
     def _shown(self) -> dict[tuple[str, str, str], set[tuple[str, str, str]]]:

@@ -101,12 +101,6 @@ class DeclaredStates:
         state = self._declared(entity_type, name)
         return FOLLOWS if state is not None and state.derived is not None else _not_allowed(state, value)
 
-    def refuses_following(self, entity_type: str, name: str, value: str) -> str | None:
-        """Say why a value that follows is refused; None where it is not, and where that may pass as it is carried."""
-        state = self._declared(entity_type, name)
-        own = state is not None and state.derived is not None and self.follows_from(entity_type, name)
-        return _not_allowed(state, value) if own else None
-
     def follows_from(self, entity_type: str, name: str) -> set[str]:
         """Name all states of an entity that one of its own follows from, itself among them; nothing where memberships carry any of it."""
         state = self._declared(entity_type, name)

@@ -14,6 +14,7 @@ from resolvers import redis_taking
 from resolvers.correction import Kind
 from resolvers.errors import Fenced
 from resolvers.memory import MemoryResolver
+from resolvers.port import Waiting
 from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply
@@ -125,6 +126,59 @@ async def test_a_round_that_another_publisher_took_in_between_is_left_alone(grap
         await take_round(graph, 0, 100)
     assert other is not None
     await graph.keep(other, b"kept")  # it is still that taker's
+
+
+async def test_a_recovery_ends_though_keys_become_dirty_once_more_while_they_are_in_flight(graph: Interrupted) -> None:
+    number = 0
+
+    async def seen(*names: str) -> None:
+        nonlocal number
+        number += 1
+        position = await graph.position("events", 0)
+        events = [
+            event(f"{name}-{number}", f"{9 + number // 60}:{number % 60:02}", person(f"device:{name}", traits={"n": number}))
+            for name in names
+        ]
+        await graph.apply(batch(events, position.offset, rules=RULES))
+
+    names = [f"d{one}" for one in range(20)]
+    await seen(*names)
+    await graph.recover({})
+    for shard in range(SHARDS):
+        assert await graph.take(shard, 100, 0) in {Waiting.CATCHING_UP, Waiting.UNREAD}
+        assert await graph.take(shard, 100, 0) is Waiting.UNREAD
+        await graph.begin_reading(shard, "reader")
+        await graph.end_reading(shard, "reader", 0)
+    marked: list[bool] = []
+    for _ in range(6):
+        await seen(*names)
+        graph.between = lambda: seen("d0", "d1", "d2", "d3")
+        for shard in range(SHARDS):
+            round_ = await take_round(graph, shard, 1_000)
+            assert round_ is not None
+            marked += [round_.recovery] if shard == 0 else []
+            graph.between = None
+            await graph.keep(round_, b"kept")
+            await graph.finish(round_)
+            graph.between = lambda: seen("d0", "d1", "d2", "d3")
+        graph.between = None
+    assert marked == [True] + [False] * 5
+
+
+async def test_what_was_taken_when_a_recovery_begins_is_told_before_it(graph: Interrupted) -> None:
+    await some(graph)
+
+    async def begin() -> None:
+        graph.between = None
+        await graph.recover({("events", 0): 1_000})
+
+    graph.between = begin
+    round_ = await take_round(graph, 0, 100)
+    assert round_ is not None
+    await graph.keep(round_, b"kept")
+    await graph.finish(round_)
+    assert await graph.take(0, 100, round_.number) is Waiting.CATCHING_UP
+    assert (await graph.backlog()).in_flight == 0
 
 
 @pytest.mark.parametrize("seed", range(12))

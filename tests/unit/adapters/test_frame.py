@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -226,12 +227,17 @@ def test_a_function_may_have_parameters_of_its_own_that_nobody_gives(monkeypatch
     def optional(given: SourceRecord, kind: str = "note", *, strict: bool = False) -> Any:
         return {"name": f"{kind} {given.offset} {strict}"}
 
+    def two_optional(given: SourceRecord, kind: str = "note", zone: str = "UTC") -> Any:
+        return {"name": f"{kind} {given.offset} {zone}"}
+
+    def without_headers(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> Any:
+        return {"name": f"{key!r} {value!r} {len(headers)}"}
+
     def any_number(*given: SourceRecord) -> Any:
         return {"name": f"{len(given)}"}
 
-    (event,) = giving(monkeypatch, optional)(record())
-    (other,) = giving(monkeypatch, any_number)(record())
-    assert (event.name, other.name) == ("note 41 False", "1")
+    named = [giving(monkeypatch, one)(record())[0].name for one in (optional, two_optional, without_headers, any_number)]
+    assert named == ["note 41 False", "note 41 UTC", "b'key' b'{}' 0", "1"]
 
 
 @pytest.mark.parametrize("function", [lambda: None, lambda _key, _value: None, lambda _a, _b, _c, _d: None, lambda _, *, needed: needed])

@@ -86,21 +86,31 @@ def test_a_refusal_that_was_not_told_is_missing(left_out: int) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        told("app_plan", "free", NOT_ALLOWED),  # which is allowed
-        told("app_plan", "gold", TOO_LONG),
-        told("app_plan", "gold", FOLLOWS),
-        told("theme", LONG, NOT_ALLOWED),
         told("app_plan", "gold", NOT_ALLOWED, 2, LATER),  # another event's
         told("app_plan", "gold", NOT_ALLOWED, 1, LATER),
         told("app_plan", "gold", NOT_ALLOWED, 9),  # no event of the log
         told("app_plan", "lead", NOT_ALLOWED),
         told("app_plan", "gold", NOT_ALLOWED, None),
-        told("app_stage", "on", NOT_ALLOWED, 2, LATER),
         told("app_stage", "odd", NOT_ALLOWED, 1),  # which says nothing of what it follows from
     ],
 )
 def test_what_no_event_of_the_log_can_have_brought_is_wrong(wrong: dict[str, Any]) -> None:
     assert kinds(*RIGHT, wrong) == ["timeline.refusal"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        told("app_plan", "free", NOT_ALLOWED),  # which is allowed today
+        told("app_plan", "gold", TOO_LONG),
+        told("app_plan", "gold", FOLLOWS),
+        told("theme", LONG, NOT_ALLOWED),
+        told("app_stage", "on", NOT_ALLOWED, 2, LATER),
+        told("app_gone", "on", NOT_ALLOWED),
+    ],
+)
+def test_what_was_refused_when_states_were_declared_otherwise_stays_right(before: dict[str, Any]) -> None:
+    assert kinds(*RIGHT, before) == []
 
 
 def test_what_was_told_of_evidence_that_went_to_another_entity_stays_right() -> None:
