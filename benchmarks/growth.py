@@ -1,7 +1,7 @@
 """What an event costs below Kafka as the graph grows, all of it told, beside one MGET of the event's keys and the smallest layout.
 
 Run with `python -m benchmarks.growth [--identifiers 1000000] [--shape persons|repeated|sessions|chains|hub] [--out DIRECTORY]`.
-It starts two servers of its own: the resolver's, and one for the reference. Events are applied 50 a call, as by a worker; after
+It starts two servers of its own: the resolver's, and one for the reference. Events are applied 100 a call, as by a worker; after
 each 1,000 everything is settled, swept, taken, kept and finished, so that the outbox is empty. A mark's costs are those of the last events
 before it (a fifth of all events, 10,000 at most): Redis's CPU from `INFO cpu`, by script from what Linux counts for its thread,
 the worker's from this process's. Bytes are `used_memory` without that of the empty space. The smallest layout keeps digest ->
@@ -44,7 +44,7 @@ from streams.publish import encode_round
 from streams.settings import EntitySettings, IdentifierSettings
 from streams.stack.local import LocalStack
 
-AT_ONCE, PORTION, WINDOW, SHARDS, KEYS = 50, 1_000, 10_000, 6, 1_000
+AT_ONCE, PORTION, WINDOW, SHARDS, KEYS = 100, 1_000, 10_000, 6, 1_000
 FIELDS = 100
 """Identifiers in a bucket of the smallest layout."""
 

@@ -24,7 +24,7 @@ from streams.events import Event, Identifier, Participant
 from streams.publish import encode_round
 from streams.settings import EntitySettings, IdentifierSettings, StateSettings
 
-AT_ONCE, PORTION, SHARDS = 50, 5_000, 6
+AT_ONCE, PORTION, SHARDS = 100, 5_000, 6
 VALUES = ["trial", "active", "past_due", "active", "churned"]
 PLAIN: list[dict[str, Any]] = [{"name": "billing_subscription", "entity": "person", "values": sorted(set(VALUES))}]
 CHAIN: list[dict[str, Any]] = [

@@ -17,8 +17,8 @@ from resolvers.scripts import Reply
 READ_BUDGET = 1024 * 1024
 """Bytes that one round reads before it takes no further key."""
 
-KEYS_AT_ONCE, READ_AT_ONCE = 150, 256 * 1024
-"""Keys and bytes of one call: some milliseconds of Redis's time."""
+KEYS_AT_ONCE, READ_AT_ONCE = 250, 256 * 1024
+"""Keys and bytes of one call: about ten milliseconds of Redis's time."""
 
 
 @dataclass(frozen=True, slots=True)

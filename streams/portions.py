@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from resolvers.sighting import Evidence, Sighting
 
-EVENTS = 50
-"""Most events of one call: some milliseconds of Redis's time. More are no cheaper, and everybody else waits for them."""
+EVENTS = 100
+"""Most events of one call: about ten milliseconds of Redis's time. Of fewer each costs the worker more; for more everybody else waits."""
 
 WORK = 1_500
 """About the most units of one call: a sighting, an identifier, a membership each count one, and sixteen pairs of
