@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resolvers import explanation
 from resolvers.apart import Apart, Evidence, Reason, apart, off
 from resolvers.errors import NexusError
-from resolvers.explanation import Connected, NotConnected, Outcome, TooWide, explain
+from resolvers.explanation import Connected, NotConnected, Outcome, TooWide, Unknown, explain
 from resolvers.identifier import Identifier
 from resolvers.port import Resolver
 from resolvers.rules import Rules
@@ -41,13 +40,6 @@ class Off:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
-    """No event has shown this one."""
-
-    identifier: Identifier
-
-
-@dataclass(frozen=True, slots=True)
 class GaveUp:
     """Nothing was found among so many links, and there may be more."""
 
@@ -56,9 +48,10 @@ class GaveUp:
 
 
 Answer = Connected | KeptApart | NotConnected | Off | GaveUp
+"""What is said of two identifiers that events have shown; else Unknown names the one that none has."""
 
 
-async def answer(graph: Resolver, rules: Rules, one: Identifier, other: Identifier) -> Answer | Unseen:
+async def answer(graph: Resolver, rules: Rules, one: Identifier, other: Identifier) -> Answer | Unknown:
     """Say what connects two identifiers, or what keeps them apart.
 
     Raises NexusError where the links change while they are read, StoreMismatch where there is no space, RedisUnavailable.
@@ -68,7 +61,7 @@ async def answer(graph: Resolver, rules: Rules, one: Identifier, other: Identifi
         if owner is None:
             standing = await graph.standing(identifier)
             reason = off(rules, identifier, standing) if standing.known else None
-            return Off(reason) if reason else Unseen(identifier)
+            return Off(reason) if reason else Unknown(identifier)
     if one == other:  # which may have no link that counts
         return Connected(())
     if owners[0] is not None and owners[0] == owners[1]:
@@ -81,7 +74,7 @@ async def _owner(graph: Resolver, identifier: Identifier) -> str | None:
     return None if document is None else str(document["entity_id"])
 
 
-async def _within(graph: Resolver, rules: Rules, entity_id: str, one: Identifier, other: Identifier) -> Answer | Unseen:
+async def _within(graph: Resolver, rules: Rules, entity_id: str, one: Identifier, other: Identifier) -> Answer | Unknown:
     """Find the chain of links that hold one entity together."""
     kinds = rules.entities[one.entity_type].identifiers
     outcome: Outcome = await explain(Within(graph, entity_id, {kind: rule.priority for kind, rule in kinds.items()}), one, other)
@@ -94,7 +87,7 @@ async def _within(graph: Resolver, rules: Rules, entity_id: str, one: Identifier
             raise NexusError(f"both belong to {entity_id}, whose links change just now: ask again")
 
 
-async def _between(graph: Resolver, rules: Rules, owners: Owners, one: Identifier, other: Identifier) -> Answer | Unseen:
+async def _between(graph: Resolver, rules: Rules, owners: Owners, one: Identifier, other: Identifier) -> Answer | Unknown:
     """Find what keeps two identifiers of different entities apart."""
     outcome: Outcome = await explain(Evidence(graph, rules), one, other)
     match outcome:
@@ -106,7 +99,5 @@ async def _between(graph: Resolver, rules: Rules, owners: Owners, one: Identifie
             return KeptApart(owners, found, {stop: await _owner(graph, stop) for stop in stops})
         case TooWide(links):
             return GaveUp(owners, links)
-        case explanation.Unknown(identifier):
-            return Unseen(identifier)
         case _:
             return outcome

@@ -75,8 +75,9 @@ def asked(rules: Rules, text: str, entity_type: str | None) -> Identifier:
 async def _answer(settings: Settings, rules: Rules, one: Identifier, other: Identifier) -> Answer:
     """Find the answer. Raises NexusError where there is none: never seen, no space, in motion."""
     from resolvers.errors import NexusError, StoreMismatch  # noqa: PLC0415
+    from resolvers.explanation import Unknown  # noqa: PLC0415
     from streams.cli.ask import no_space, unknown  # noqa: PLC0415
-    from streams.explaining import Unseen, answer  # noqa: PLC0415
+    from streams.explaining import answer  # noqa: PLC0415
     from streams.graph import open_graph  # noqa: PLC0415
 
     async with open_graph(settings, check=False) as graph:
@@ -84,6 +85,6 @@ async def _answer(settings: Settings, rules: Rules, one: Identifier, other: Iden
             found = await answer(graph, rules, one, other)
         except StoreMismatch as error:
             raise NexusError(no_space(settings)) from error
-    if isinstance(found, Unseen):
+    if isinstance(found, Unknown):
         raise NexusError(unknown(settings, found.identifier))
     return found

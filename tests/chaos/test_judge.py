@@ -18,8 +18,6 @@ from tests.chaos.judge_read import Line
 from tests.chaos.judge_timeline import Merges
 from tests.chaos.right_case import NAMES, ROUND, SETTINGS, Case, shard_of, written
 
-JUDGE = sorted(Path(__file__).parent.glob("judge*.py"))
-
 
 def without(lines_of: Sequence[Line], one: Line) -> list[Line]:
     return [line for line in lines_of if line is not one]
@@ -382,7 +380,7 @@ def test_many_of_a_kind_are_cut() -> None:
 def test_the_judge_comes_to_its_own_judgement() -> None:
     """Neither the resolver nor a stage is asked what should be."""
     allowed = {"streams", "streams.kafka", "streams.settings", "streams.topics"}
-    for path in JUDGE:
+    for path in sorted(Path(__file__).parent.glob("judge*.py")):
         imported = modules_of(path)
         assert not {name for name in imported if name.split(".")[0] == "resolvers"}
         assert {name for name in imported if name.split(".")[0] == "streams" and not name.startswith("streams.verify")} <= allowed

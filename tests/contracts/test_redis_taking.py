@@ -19,21 +19,12 @@ from resolvers.redis_graph import RedisResolver
 from resolvers.rules import Rules
 from resolvers.scripts import Bounds, Reply
 from streams.events import Event, Membership
-from streams.settings import EntitySettings, IdentifierSettings
+from tests.contracts.test_redis_ready import RULES
 from tests.contracts.test_resolver_corrections import say
-from tests.histories import KEY, batch, documents, event, group, person, written
+from tests.histories import batch, documents, event, group, person, written
 from tests.telling import Topics, check_told, drain, payload_of, take_round
 
 SHARDS = 2
-RULES = Rules.from_settings(
-    {
-        "person": EntitySettings(
-            identifiers={"user_id": IdentifierSettings(limit=1), "email": IdentifierSettings(), "device": IdentifierSettings()}
-        ),
-        "group": EntitySettings(identifiers={"domain": IdentifierSettings()}),
-    },
-    KEY,
-)
 
 
 class Interrupted(RedisResolver):
