@@ -129,9 +129,9 @@ class Reference:
 class Subject:
     """The resolver, and what its calls have cost so far."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, identifiers: int) -> None:
         self.redis: Redis = Redis.from_url(url)
-        self.graph = RedisResolver(url, RULES, "growth", SHARDS, timing=self._count)
+        self.graph = RedisResolver(url, RULES, "growth", SHARDS, buckets_for(identifiers), timing=self._count)
         self.scripts: Counter[str] = Counter()
         self.worker = 0.0
         self.empty = 0
@@ -208,6 +208,11 @@ def digests(one: Event) -> list[bytes]:
 async def memory(redis: Redis) -> int:
     """Give what Redis has allocated."""
     return int((await redis.info("memory"))["used_memory"])
+
+
+def buckets_for(identifiers: int) -> int:
+    """Give the buckets of a space that is to hold so many: at most 256 identifiers in each, and no fewer than by default."""
+    return max(4_096, 1 << (identifiers // 256).bit_length())
 
 
 def marks_of(identifiers: int) -> list[int]:
@@ -293,7 +298,7 @@ def line(row: dict[str, Any]) -> str:
 
 async def measure(url: str, beside: str, shape: str, identifiers: int, out: Path) -> None:
     """Hold the whole run on two empty servers; what is known is kept after each mark."""
-    subject, reference = Subject(url), Reference(beside, identifiers)
+    subject, reference = Subject(url, identifiers), Reference(beside, identifiers)
     try:
         await subject.open()
         await reference.open()
@@ -317,6 +322,7 @@ def report_of(shape: str, identifiers: int, machine: dict[str, Any], rows: list[
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "shape": shape,
         "asked_identifiers": identifiers,
+        "buckets": buckets_for(identifiers),
         "machine": machine,
         "method": " ".join((__doc__ or "").split()),
         "ratios": {"from": base["mark"], "to": last["mark"], "redis": round(last["redis_us"] / base["redis_us"], 2)},

@@ -43,7 +43,7 @@ from resolvers.shards import shard_of
 from resolvers.sighting import Batch, Evidence, Position, Sighting
 from resolvers.standing import Standing
 from resolvers.state_changes import refusals, state_changes
-from resolvers.timeline import changes, ended, joinings, membership_changes, partings, timeline_record, untold
+from resolvers.timeline import changes, ended, joinings, membership_changes, partings, taken_over, timeline_record, untold
 from resolvers.told import comparable, told_view
 
 Views = dict[str, EntityView | MembershipView]
@@ -285,7 +285,8 @@ class MemoryResolver:
             old = cast("EntityView | None", before)
             noted = self._noted
             told = [*changes(old, view, untold(old, merges), erased=key in noted.lessened), *noted.refusals.get(key, ())]
-            told = [*partings(view, noted.splits.get(key, ())), *told]
+            parts = {*noted.splits.get(key, ()), *(taken_over(old, world.owner) if self._retold.get(self._shard(topic, key)) else ())}
+            told = [*partings(view, parts), *told]
         elif topic == "entities" and document:
             told = [*joinings(merges), ended(document)]
         for change in told:

@@ -80,6 +80,11 @@ def partings(new: EntityView, parts: Iterable[str]) -> list[Change]:
     return [parting(gone)] if gone else []
 
 
+def taken_over(old: EntityView | None, owner: Mapping[bytes, str]) -> set[str]:
+    """Give the entities that have what a topic says that one had: in a recovery, and where a space was promoted, nobody noted a split."""
+    return {owner[seen.digest] for seen in old.identifiers if seen.digest in owner} if old else set()
+
+
 def refusal(guard: str, event: Fact, identifiers: Iterable[tuple[str, str]]) -> Change:
     """Tell that a guard kept apart what a link showed together; `identifiers` are the link's."""
     return Change("merge.refused", event, {"guard": guard, "identifiers": [_named(kind, value) for kind, value in identifiers]})

@@ -29,6 +29,12 @@ ANSWER_SECONDS = 5.0
 SKEW_SECONDS = 5.0
 """So far may the clocks of a worker and of Redis be apart."""
 
+CROWDED = 384
+"""So many identifiers in a bucket are soon too many: over 512 Redis gives up its compact encoding, which takes 60 bytes more each."""
+
+BEST = 128
+"""With about so many identifiers in a bucket Redis is quick and its memory small."""
+
 HOW_TO = "docs/how-to/secure.md has all rights that are needed"
 
 _NO_ANSWER = (RedisError, OSError, TimeoutError)
@@ -155,6 +161,13 @@ async def _clocks(client: Redis) -> Finding:
     return Finding("ok", "clocks", f"this machine and Redis are {abs(skew):.1f} s apart")
 
 
+def _crowded(nodes: int, buckets: int) -> Iterator[Finding]:
+    if nodes > CROWDED * buckets:
+        wanted = 1 << (nodes // BEST).bit_length()
+        text = f"{nodes:,} identifiers lie in {buckets:,}: with over 512 in each, one takes longer to find and about 60 bytes more; "
+        yield Finding("warning", "redis buckets", f"{text}rebuild the space with redis.buckets: {wanted}")
+
+
 def _made(settings: Settings, meta: dict[str, str], *, remains: bool = False) -> Iterator[Finding]:
     if remains:
         text = f"{settings.space} was deleted in part: no worker starts; delete all keys that begin with nexus:{{{settings.space}}}"
@@ -166,8 +179,10 @@ def _made(settings: Settings, meta: dict[str, str], *, remains: bool = False) ->
     wrong = differences(meta, fixed_at_birth(rules_of(settings), settings.partitions, settings.redis.buckets))
     for one in wrong:
         yield Finding("error", "space", f"no worker starts: {settings.space} was made with {one}")
+    nodes = int(meta.get("nodes", 0))
     if not wrong:
-        yield Finding("ok", "space", f"{settings.space} was made with these rules; it has {int(meta.get('nodes', 0)):,} identifiers")
+        yield Finding("ok", "space", f"{settings.space} was made with these rules; it has {nodes:,} identifiers")
+    yield from _crowded(nodes, int(meta.get("buckets", settings.redis.buckets)))
     if lost := int(meta.get("recoveries", 0)):
         text = f"has lost writes {lost} time{'' if lost == 1 else 's'} since the space was made, and was filled again from the log"
         yield Finding("warning", "redis writes", text)

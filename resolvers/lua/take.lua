@@ -100,6 +100,21 @@ local function digests_of(list)
   return found
 end
 
+-- Of a recovery, and of a promotion, nobody noted a split: notes of the entities that have now what a topic says that this one has.
+local function parted(p, old)
+  if redis.call('HEXISTS', round, 'recovering') == 0 then return '' end
+  local notes, named, count = {}, {}, 0
+  for id in pairs(old) do
+    local n = node(id)
+    local other = not has(n, DETACHED) and part(find(n))
+    if other and other.root ~= p.root and not named[other.root] and not has(other, UNTOLD) and count < SUCCESSORS then
+      named[other.root], count = true, count + 1
+      notes[count] = struct.pack('>c1c16I5', '/', node(other.founder).digest, 0)
+    end
+  end
+  return table.concat(notes)
+end
+
 local function row_of(key, told, noted)
   local kind, digest = string.sub(key, 1, 1), string.sub(key, 2)
   if string.byte(told) == 88 then -- 'X': a topic had it and the graph did not know it when the topic was read
@@ -131,6 +146,7 @@ local function row_of(key, told, noted)
   local n = node_of(digest)
   local p = n and not has(n, DETACHED) and part(find(n))
   if p and p.founder == n.id and cut(p) then cuts[#cuts + 1] = p end
+  if p and p.founder == n.id and had == 1 then noted = noted .. parted(p, old) end
   local anew = false -- something of it was erased
   for at = 1, #noted, 22 do anew = anew or string.byte(noted, at) == 120 end
   local row = entity_row(digest, old, anew)

@@ -69,7 +69,13 @@ class RedisSettings(Section):
     url: str = Field(
         "redis://127.0.0.1:6379/0", pattern=r"^(rediss?|unix)://", description="`redis://`, `rediss://` (TLS) or `unix://` address."
     )
-    buckets: int = Field(4096, ge=1, le=1 << 20, description="Hashes that identifiers are spread over; fixed at the birth of a space.")
+    buckets: int = Field(
+        4096,
+        ge=1,
+        le=1 << 20,
+        description="Hashes that identifiers are spread over, one for every 128 that are expected; the default is for up to a million. "
+        "Fixed at the birth of a space.",
+    )
     connect_seconds: float = Field(120, ge=0, description="How long an unreachable Redis is retried before giving up.")
 
 

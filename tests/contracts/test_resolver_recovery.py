@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from resolvers.errors import Fenced, StoreLost
+from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver, Round, ToldRecord, Waiting
 from streams.events import Membership
-from tests.histories import apply, documents, event, group, person, written
+from tests.histories import RULES, apply, documents, event, group, person, written
 from tests.telling import Topics, check_told, drain, publish, take_round
 
 SHARDS = 2
@@ -142,6 +143,29 @@ async def test_only_what_differs_is_told_on_the_timeline(resolver: Resolver) -> 
     assert [(line["kind"], line["data"]["old"], line["data"]["new"]) for line in topics.lines[before:]] == [
         ("trait.changed", "free", "paid")
     ]
+    check_told(await documents(resolver), topics, 1_000)
+
+
+async def test_who_has_what_a_topic_says_of_another_is_told_as_split_off(resolver: Resolver) -> None:
+    topics, former = Topics(), MemoryResolver(RULES, SHARDS)
+    together = event("e1", "9:00", person("device:a", "device:b")), event("e2", "9:10", person("device:b", "email:c@x.example"))
+    await apply(former, *together, event("e3", "9:20", person("email:c@x.example", "device:d")))
+    await drain(former, topics, SHARDS)
+    (whole,) = [document["entity_id"] for (topic, _), document in topics.documents.items() if topic == "entities"]
+    before = len(topics.lines)
+
+    mail = event("e3", "9:20", person("email:c@x.example"))
+    await apply(resolver, together[0], event("e2", "9:10", person("device:b")), mail, event("e4", "9:30", person("device:d")))
+    for shard in range(SHARDS):
+        await resolver.recover({}, shard, max(topics.versions.values()))
+    await read_all(resolver, topics)
+    await drain(resolver, topics, SHARDS)
+    living = {document["entity_id"] for (topic, _), document in topics.living().items() if topic == "entities"}
+    parts = [line["data"] for line in topics.lines[before:] if line["kind"] == "entity.split" and line["entity_id"] == whole]
+    assert len(living) == 3
+    assert parts == [{"parts": sorted(living - {whole})}]
+    created = {line["entity_id"] for line in topics.lines[before:] if line["kind"] == "entity.created"}
+    assert created == living - {whole}
     check_told(await documents(resolver), topics, 1_000)
 
 

@@ -82,10 +82,12 @@ async def timeline(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
 
 
 def check_split(told: list[dict[str, Any]], one: str, now: dict[str, set[str]]) -> None:
-    """Check that it was told once of each identifier that it left the entity, and once of each part that it lives, with what it has."""
+    """Check that it was told once of the entity what came of it, of each identifier that it left, and of each part that it lives."""
     assert {record["recovery"] for record in told} == {True}
     new = {entity_id: members for entity_id, members in now.items() if entity_id != one}
     assert sorted(record["entity_id"] for record in told if record["kind"] == "entity.created") == sorted(new)
+    splits = [(record["entity_id"], record["data"]) for record in told if record["kind"] == "entity.split"]
+    assert splits == [(one, {"parts": sorted(new)})]
     gone = [record["data"]["value"] for record in told if record["kind"] == "identifier.removed" and record["entity_id"] == one]
     assert sorted(gone) == sorted(set().union(*new.values()))
     came = [(record["entity_id"], record["data"]["value"]) for record in told if record["kind"] == "identifier.added"]
