@@ -8,7 +8,8 @@ shows the report; no part of the pipeline imports this room.
 from __future__ import annotations
 
 from streams.bench.goals import fallen
+from streams.bench.ground import Own
 from streams.bench.report import Goal, Growth, Latency, Rate, Report, write_report
 from streams.bench.session import FULL, QUICK, Sizes, hold
 
-__all__ = ["FULL", "QUICK", "Goal", "Growth", "Latency", "Rate", "Report", "Sizes", "fallen", "hold", "write_report"]
+__all__ = ["FULL", "QUICK", "Goal", "Growth", "Latency", "Own", "Rate", "Report", "Sizes", "fallen", "hold", "write_report"]

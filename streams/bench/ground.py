@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from streams import kafka
 from streams.bench.stream import SETTINGS
 from streams.graph import graph_of
-from streams.publishing import publish_records
+from streams.publishing import publish_records, source_named
 from streams.run import clean_up, isolated
 from streams.sender import Sender
 from streams.settings import Settings, settings_from
@@ -32,20 +32,29 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """Records of the user's own, for a source of their settings, that are measured in place of the benchmark's stream."""
+
+    source: str
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
-    """Where a run is made. `kafka_process` is the broker's, None for one that somebody else runs."""
+    """Where a run is made, and the source that is measured. `kafka_process` is the broker's, None for one that somebody else runs."""
 
     settings: Settings
     directory: Path
     redis: Redis
     kafka_process: int | None
     kafka_name: str
+    source: str = "product"
     sites: list[Settings] = field(default_factory=list)
 
-    async def site(self, name: str, stages: Sequence[str], source: str = "product", *, fresh_log: bool = False) -> Settings:
+    async def site(self, name: str, stages: Sequence[str], source: str = "", *, fresh_log: bool = False) -> Settings:
         """Make a space of its own, with topics; the event log is the run's, or a fresh one. Raw topics are always the run's."""
         run = self.settings
-        prefix = f"{run.topics.prefix}{name}." if fresh_log else run.topics.prefix
+        prefix, source = f"{run.topics.prefix}{name}." if fresh_log else run.topics.prefix, source or self.source
         changed = {
             "space": f"{run.space}-{name}",
             "topics": run.topics.model_copy(update={"prefix": prefix}),
@@ -71,7 +80,7 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(named: Settings, directory: Path, say: Say) -> AsyncIterator[Ground]:
+async def ground(named: Settings, directory: Path, say: Say, own: Own | None = None) -> AsyncIterator[Ground]:
     """Give a ground at the addresses that the settings name, else on a stack of its own on free ports."""
     own_kafka, own_redis = "bootstrap_servers" not in named.kafka.model_fields_set, "url" not in named.redis.model_fields_set
     kafka_port, redis_port = free_ports(2)
@@ -83,17 +92,21 @@ async def ground(named: Settings, directory: Path, say: Say) -> AsyncIterator[Gr
             redis_url = await asyncio.to_thread(stack.up_redis, say)
             addresses = Addresses(named.kafka.bootstrap_servers, redis_url)
         process = next((part.pid for part in stack.status() if part.name == "kafka"), None) if own_kafka else None
-        async with _cleaned(_settings(named, addresses), directory, process, say, wiped=own_kafka and own_redis) as found:
+        settings = _settings(named, addresses, own)
+        source = own.source if own else "product"
+        async with _cleaned(settings, source, directory, process, say, wiped=own_kafka and own_redis) as found:
             yield found
     finally:
         await asyncio.to_thread(stack.down, wipe=True)
 
 
 @asynccontextmanager
-async def _cleaned(settings: Settings, directory: Path, process: int | None, say: Say, *, wiped: bool) -> AsyncIterator[Ground]:
+async def _cleaned(
+    settings: Settings, source: str, directory: Path, process: int | None, say: Say, *, wiped: bool
+) -> AsyncIterator[Ground]:
     redis = Redis.from_url(settings.redis.url)
     name = f"Apache Kafka {kafka_version()}" if process else f"Kafka at {settings.kafka.bootstrap_servers}"
-    made = Ground(settings, directory, redis, process, name)
+    made = Ground(settings, directory, redis, process, name, source)
     try:
         await ensure_topics(settings)
         yield made
@@ -105,13 +118,12 @@ async def _cleaned(settings: Settings, directory: Path, process: int | None, say
             say(f"deleted topics {settings.topics.prefix}* and spaces {settings.space}*")
 
 
-def _settings(named: Settings, addresses: Addresses) -> Settings:
-    """Lay the benchmark's entities and sources, and the addresses, over the settings that were named."""
+def _settings(named: Settings, addresses: Addresses, own: Own | None) -> Settings:
+    """Lay the addresses, and unless the user's own records are measured the benchmark's entities and sources, over the settings."""
     streamed = settings_from(SETTINGS)
+    benchmark = {"entities": streamed.entities, "sources": streamed.sources, "states": streamed.states}
     changed = {
-        "entities": streamed.entities,
-        "sources": streamed.sources,
-        "states": streamed.states,
+        **({"sources": {own.source: source_named(named, own.source)}} if own else benchmark),
         "kafka": named.kafka.model_copy(update={"bootstrap_servers": addresses.bootstrap_servers}),
         "redis": named.redis.model_copy(update={"url": addresses.redis_url}),
     }

@@ -105,7 +105,7 @@ async def copy_by_librdkafka(ground: Ground, name: str) -> Rate | None:
 
 
 async def copy(ground: Ground, name: str, write: Write = in_batches) -> Rate:
-    """Copy the raw topic of products to another topic, some times over, and forget the copy."""
+    """Copy the raw topic to another topic, some times over, and forget the copy."""
     async with _copying(ground) as copying:
         meters = Meters(ground.redis, [], ground.kafka_process)
         before, begin = await meters.read(), time.monotonic()
@@ -126,7 +126,7 @@ async def _copying(ground: Ground) -> AsyncIterator[Copying]:
     producer = await connect(kafka.producer(settings, what="copy"))
     try:
         await apply(admin, [CreateTopic(target, number, settings.kafka.replication_factor, {})])
-        places = await places_of(admin, [settings.sources["product"].topic])
+        places = await places_of(admin, [settings.sources[ground.source].topic])
         consumer.assign(places)
         yield Copying(consumer, producer, await consumer.end_offsets(places), target, settings.worker.batch_records)
     finally:

@@ -170,14 +170,17 @@ async def resolve_and_publish(ground: Ground, settings: Settings) -> Measured:
 
 
 async def end_to_end(at_work: Shift, name: str) -> Measured:
-    """Measure all stages, from source records until the last of them is told on the topics. One record is one event."""
+    """Measure all stages, from source records until the last of them is told on the topics.
+
+    Records whose events are resolved count as done; where a record is not one event, by the part of the events so far that are.
+    """
     total = await at_work.gauge.raw_total()
 
     async def state() -> State:
-        adapted = await at_work.gauge.adapted()
-        done = await at_work.gauge.resolved()
+        adapted, resolved = await at_work.gauge.adapted(), await at_work.gauge.resolved()
+        events = await at_work.gauge.events_total()
         backlog = await at_work.gauge.resolver.backlog()
-        return State(done, adapted > 0, adapted >= total and done >= total and backlog.empty)
+        return State(adapted * resolved // max(1, events), adapted > 0, adapted >= total and resolved >= events and backlog.empty)
 
     return await _measured(at_work, name, "records", total, state)
 

@@ -20,12 +20,13 @@ def told(report: Report) -> Iterator[str]:
     machine = report.machine
     yield f"{machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, {machine.system}, load {machine.load:g} at the start"
     yield f"Python {machine.python}, {machine.kafka}, {machine.redis}, {machine.libraries}"
-    yield f"{report.began}, {report.seconds:.0f} s, {', '.join(f'{count:,} {name}' for name, count in report.sizes.items())}"
+    yield f"{report.began}, {report.seconds:.0f} s, {', '.join(f'{count:,} {name}' for name, count in report.sizes.items() if count)}"
     yield ""
     yield from table(_RATES, map(_rate, report.rates))
     yield _LEGEND
-    yield ""
-    yield from table(_GROWTH, map(_grown, report.growth))
+    if report.growth:
+        yield ""
+        yield from table(_GROWTH, map(_grown, report.growth))
     if report.latency:
         yield ""
         yield from table(_LATENCY, map(_latency, report.latency))

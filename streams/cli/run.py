@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import ConfigOption, JsonOption
+from streams.cli.options import ConfigOption, JsonOption, files_named
 from streams.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(
     settings = load_settings(config)
     if partitions:
         settings = settings.model_copy(update={"partitions": partitions})
-    plan = Plan(_files(source), out, workers, keep=keep, verify=verify)
+    plan = Plan(files_named(source), out, workers, keep=keep, verify=verify)
     summary = asyncio.run(bounded_run(settings, plan, say))
     if as_json:
         print_json(_plain(summary))
@@ -49,20 +49,6 @@ def run(
             print(line)
     if summary.verified is not None and not summary.verified.ok:
         raise typer.Exit(1)
-
-
-def _files(sources: list[str]) -> dict[str, list[Path]]:
-    from resolvers.errors import SettingsError  # noqa: PLC0415
-
-    found: dict[str, list[Path]] = {}
-    for one in sources:
-        name, separator, file = one.partition("=")
-        if not separator or not name or not file:
-            raise SettingsError(f"--source {one}: write NAME=FILE, such as crm=contacts.jsonl.gz")
-        if not Path(file).is_file():
-            raise SettingsError(f"--source {one}: there is no file {file}")
-        found.setdefault(name, []).append(Path(file))
-    return found
 
 
 def _told(summary: Summary, out: Path) -> list[str]:
