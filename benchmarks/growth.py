@@ -303,7 +303,6 @@ async def measure(url: str, beside: str, shape: str, identifiers: int, out: Path
         await subject.open()
         await reference.open()
         machine = asdict(await this_machine("none", subject.redis))
-        machine["allocator"] = (await subject.redis.info("memory"))["mem_allocator"]
         print(HEAD, flush=True)
         rows: list[dict[str, Any]] = []
         async for row in grow(subject, reference, shape, identifiers):

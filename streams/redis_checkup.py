@@ -103,6 +103,9 @@ def _kept(info: dict[str, Any]) -> Iterator[Finding]:
         )
     if not info.get("aof_enabled"):
         yield Finding("warning", "redis appendonly", "is off: after a restart of Redis everything is replayed from the log; set it to yes")
+    if info.get("mem_allocator") == "libc":
+        text = "is libc's: one with jemalloc, as in the images of Valkey and Redis, takes about a third less time for the same work"
+        yield Finding("warning", "redis allocator", text)
 
 
 async def _rights(client: Redis, settings: Settings) -> list[Finding]:

@@ -11,8 +11,9 @@ import pytest
 from benchmarks import growth
 
 
-@pytest.mark.parametrize("shape", ["persons", "hub"])
-def test_growth_reports_every_figure(shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("shape", "calls", "size"), [("persons", 21, 750), ("hub", 18, 1_150)])
+def test_growth_reports_every_figure(shape: str, calls: float, size: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures that no other program on the machine can change, calls of Redis and bytes, are bounded too."""
     monkeypatch.setattr(sys, "argv", ["growth", "--identifiers", "3000", "--shape", shape, "--out", str(tmp_path)])
     growth.main()
 
@@ -22,6 +23,8 @@ def test_growth_reports_every_figure(shape: str, tmp_path: Path, monkeypatch: py
     for row in report["marks"]:
         assert all(row[name] > 0 for name in row if name != "redis_us_by_script")
         assert {"apply", "take", "keep", "finish"} <= set(row["redis_us_by_script"])
-    assert report["machine"]["allocator"]
+    assert report["marks"][-1]["calls"] <= calls
+    assert report["marks"][-1]["bytes_per_identifier"] <= size
+    assert report["machine"]["redis"].count(",") == 1
     assert report["ratios"]["redis"] > 0
     assert "<polyline" in kept.with_suffix(".svg").read_text()

@@ -85,7 +85,9 @@ def test_the_user_of_the_how_to_has_just_the_rights_that_are_asked_for() -> None
 
 async def test_the_user_of_the_how_to_lacks_nothing_and_may_make_a_space(port: int) -> None:
     settings = await settings_of(port, DOCUMENTED)
-    assert await levels(settings) == {
+    found = await levels(settings)
+    assert found.pop("redis allocator", "warning") == "warning"  # it is the server's that is installed
+    assert found == {
         "redis": "ok",
         "redis security": "warning",
         "redis maxmemory-policy": "ok",

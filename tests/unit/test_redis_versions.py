@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams.redis_checkup import _told
 from streams.redis_versions import HOLES, holes_of, too_old, version_of
 
 
@@ -55,3 +56,9 @@ def test_a_redis_without_scripts_of_this_kind_is_too_old(name: str, version: str
 
 def test_every_release_of_the_table_is_a_version() -> None:
     assert all(version_of(one) for holes in HOLES.values() for hole in holes for one in hole.mended)
+
+
+@pytest.mark.parametrize(("allocator", "levels"), [("libc", ["warning"]), ("jemalloc-5.3.0", []), (None, [])])
+def test_a_server_on_the_slower_allocator_is_told(allocator: str | None, levels: list[str]) -> None:
+    info = {"redis_version": "8.12.0", "maxmemory_policy": "noeviction", "aof_enabled": 1, "mem_allocator": allocator}
+    assert [one.level for one in _told("redis://here", info) if one.what == "redis allocator"] == levels
