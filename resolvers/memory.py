@@ -263,7 +263,7 @@ class MemoryResolver:
             same = comparable(self._rules, record) and not _differ(said, now.get(key))
             (retold.discard if same else retold.add)(key)
             if same:
-                self._noted.merges.pop(record.key, None)
+                self._noted.told(record.key)
             if (view := told_view(self._rules, record)) is not None:
                 self._told_views[record.key] = view
 
@@ -288,7 +288,7 @@ class MemoryResolver:
             parts = {*noted.splits.get(key, ()), *(taken_over(old, world.owner) if self._retold.get(self._shard(topic, key)) else ())}
             told = [*partings(view, parts), *told]
         elif topic == "entities" and document:
-            told = [*joinings(merges), ended(document)]
+            told = [*joinings(merges), ended(document, self._noted.endings.get(key, NOBODY))]
         for change in told:
             yield OutputRecord("timeline", entity_id, timeline_record(entity_id, self._type_of(entity_id), change))
 

@@ -19,11 +19,12 @@ Owner = Mapping[bytes, str]
 
 
 class Noted:
-    """By entity id: merges into it, the parts that it was taken into, whether an erasure took of it, what guards kept out of it."""
+    """What is noted by entity id: merges into it and of it, its parts, whether an erasure took of it, what guards kept out."""
 
     def __init__(self) -> None:
         """Start with nothing to tell."""
         self.merges: dict[str, list[Merge]] = {}
+        self.endings: dict[str, Fact] = {}
         self.splits: dict[str, set[str]] = {}
         self.lessened: set[str] = set()
         self.refusals: dict[str, list[Change]] = {}
@@ -34,6 +35,7 @@ class Noted:
         for absorbed in set(before.values()) - set(after.values()):
             if survivor := after.get(founder_of(absorbed)):
                 self.merges.setdefault(survivor, []).append(Merge(absorbed, event, named))
+                self.endings[absorbed] = event
         parts: dict[str, set[str]] = {}
         for digest in before.keys() & after.keys():
             parts.setdefault(before[digest], set()).add(after[digest])
@@ -58,12 +60,14 @@ class Noted:
         """Note of which entities an erasure took something; what was to be told of their past is not."""
         self.lessened.update(entity_ids)
         for entity_id in entity_ids:
+            self.endings |= {one.absorbed_id: NOBODY for one in self.merges.get(entity_id, ())}
             self.merges[entity_id] = [Merge(one.absorbed_id, NOBODY) for one in self.merges.get(entity_id, ())]
             self.refusals.pop(entity_id, None)
 
     def told(self, entity_id: str) -> None:
         """Forget what a round has told."""
         self.merges.pop(entity_id, None)
+        self.endings.pop(entity_id, None)
         self.splits.pop(entity_id, None)
         self.refusals.pop(entity_id, None)
         self.lessened.discard(entity_id)

@@ -90,11 +90,11 @@ def refusal(guard: str, event: Fact, identifiers: Iterable[tuple[str, str]]) -> 
     return Change("merge.refused", event, {"guard": guard, "identifiers": [_named(kind, value) for kind, value in identifiers]})
 
 
-def ended(document: Mapping[str, Any]) -> Change:
-    """Tell how an id ended: `document` is what the entities topic says of it."""
+def ended(document: Mapping[str, Any], event: Fact = NOBODY) -> Change:
+    """Tell how an id ended: `document` is what the entities topic says of it, `event` what merged it."""
     if document["status"] == "erased":
         return Change("entity.erased", NOBODY, {"lives_on": False})
-    return parting(document["successors"], ended=True) if document["status"] == "split" else ending(document["merged_into"])
+    return parting(document["successors"], ended=True) if document["status"] == "split" else ending(document["merged_into"], event)
 
 
 def membership_changes(old: MembershipView | None, new: MembershipView | None, *, erased: bool = False) -> Iterator[Change]:

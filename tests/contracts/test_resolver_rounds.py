@@ -181,6 +181,8 @@ async def test_an_id_that_ended_is_told_as_merged(resolver: Resolver) -> None:
     assert topics.documents["entities", ended] == {
         "entity_id": ended, "entity_type": "person", "status": "merged", "merged_into": survivor,
     }  # fmt: skip
+    named = {(line["entity_id"], line["event_id"]) for line in topics.lines if line["kind"] == "entity.merged"}
+    assert named == {(survivor, "e3"), (ended, "e3")}
     assert topics.timeline[ended].merged_into == survivor
     assert topics.timeline[survivor].merged_into is None
 
