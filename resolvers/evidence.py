@@ -113,8 +113,9 @@ def check_bounds(index: int, participant: ParticipantLike) -> None:
     ):
         if count > most:
             raise Rejected(f"participant {index} has {count:,} {what}, at most {most:,} are read", Why.TOO_LARGE)
-    if any(OF_VALUE in name for name in participant.traits):
-        raise Rejected(f"participant {index} has a trait with a NUL in its name")
+    for name in participant.traits:
+        if OF_VALUE in name:
+            raise Rejected(f"participant {index} has a trait with a NUL in its name")
     for name in (*participant.traits, *participant.states):
         if len(name) > MOST_NAME_CHARACTERS:
             text = f"has a trait or state with a name of {len(name):,} characters, at most {MOST_NAME_CHARACTERS:,} are read"
@@ -139,6 +140,8 @@ def _usable(rules: Rules, participant: ParticipantLike) -> tuple[Usable, ...]:
 
 def _states(rules: Rules, participant: ParticipantLike, said: Sequence[tuple[str, str | None, str, str]]) -> tuple[tuple[str, str], ...]:
     """Give what is observed of a participant's states: by what it carries, and by what was said of the event."""
+    if not participant.states and not said:
+        return ()
     found = set(rules.states.of_participant(participant.entity, participant.states))
     found |= {(state, value) for entity, role, state, value in said if entity == participant.entity and role in {None, participant.role}}
     return tuple(sorted((state, cut(value)) for state, value in found))

@@ -8,6 +8,7 @@ made of that of the first, so that an erasure needs to know no value.
 from __future__ import annotations
 
 from base64 import b32decode, b32encode
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b, sha1
@@ -41,7 +42,7 @@ def later_digest(key: bytes, digest: bytes, cutoff: int) -> bytes:
     return blake2b(digest + f"{_SEPARATOR}{cutoff}".encode(), digest_size=DIGEST_BYTES, key=key).digest()
 
 
-def link_digest(digests: tuple[bytes, ...]) -> bytes:
+def link_digest(digests: Collection[bytes]) -> bytes:
     """Digest a set of identifiers, given by their digests in any order, into the 16 bytes that name their link.
 
     SHA-1, cut: what scripts in Redis can compute as well. What it digests is keyed, so nobody chooses it.

@@ -31,10 +31,10 @@ def evidence_row(codes: Codes, one: Evidence) -> list[Any]:
 
 
 def _sighting(codes: Codes, seen: Sighting) -> list[Any]:
-    named = [
-        [usable.digest, codes[usable.identifier.entity_type, usable.identifier.type], usable.identifier.value]
-        for usable in seen.identifiers
-    ]
+    named: list[tuple[bytes, int, str]] = []
+    for usable in seen.identifiers:
+        identifier = usable.identifier
+        named.append((usable.digest, codes[identifier.entity_type, identifier.type], identifier.value))
     traits = [one if one[2] is not None else one[:2] for one in seen.traits]
     return [seen.link, seen.index, named, traits, seen.states]
 

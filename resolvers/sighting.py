@@ -41,7 +41,7 @@ class Sighting:
     @property
     def link(self) -> bytes:
         """Name the link: a digest of the set of identifiers."""
-        return link_digest(tuple(usable.digest for usable in self.identifiers))
+        return link_digest([usable.digest for usable in self.identifiers])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ twice changes nothing. Neighbours: the resolve stage applies portion by portion.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from resolvers.sighting import Evidence, Sighting
@@ -21,7 +21,10 @@ identifiers that were seen together, which hubs are counted by."""
 
 def work_of(evidence: Evidence) -> int:
     """Count the units of work in evidence."""
-    return sum(_work_of_sighting(seen) for seen in evidence.sightings) + len(evidence.memberships)
+    units = len(evidence.memberships)
+    for seen in evidence.sightings:
+        units += _work_of_sighting(seen)
+    return units
 
 
 def _work_of_sighting(seen: Sighting) -> int:
@@ -34,8 +37,7 @@ def portions(evidence: Sequence[Evidence], events: int = EVENTS, work: int = WOR
     portion: list[tuple[int, Evidence]] = []
     used = 0
     for index, whole in enumerate(evidence):
-        for part in parts(whole, work):
-            cost = work_of(part)
+        for part, cost in _costed(whole, work):
             if portion and (len(portion) >= events or used + cost > work):
                 yield portion
                 portion, used = [], 0
@@ -43,6 +45,12 @@ def portions(evidence: Sequence[Evidence], events: int = EVENTS, work: int = WOR
             used += cost
     if portion:
         yield portion
+
+
+def _costed(evidence: Evidence, work: int) -> Iterable[tuple[Evidence, int]]:
+    """Give the parts with what they cost; nearly every event's evidence is one."""
+    cost = work_of(evidence)
+    return ((evidence, cost),) if cost <= work else ((part, work_of(part)) for part in parts(evidence, work))
 
 
 def parts(evidence: Evidence, work: int = WORK) -> Iterator[Evidence]:
