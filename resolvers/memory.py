@@ -12,13 +12,12 @@ from typing import Any, cast
 
 import msgspec
 
-from resolvers.change import NOBODY, Change
+from resolvers.change import Change
 from resolvers.correction import CorrectionBatch, in_force
 from resolvers.entity import (
     ENDED,
     LISTED_IDENTIFIERS,
     EntityView,
-    Fact,
     MembershipView,
     entity_document,
     erased_document,
@@ -103,10 +102,9 @@ class MemoryResolver:
                 self._kept.erase(one)
                 gone = [links[name] for name in links if self._kept.links.get(name) != links[name]]
                 self._noted.lessen({before[usable.digest] for link in gone for usable in link.identifiers if usable.digest in before})
-                self._note(before, self._owners(), NOBODY)
             else:
                 self._kept.correct(one)
-                self._note(before, self._owners(), NOBODY)
+            self._note(before, self._owners())
 
     def _go_on(self, batch: Batch | CorrectionBatch) -> None:
         """Move a position. Raises PositionGap."""
@@ -125,15 +123,14 @@ class MemoryResolver:
             before = self._owners().owner
             link = self._kept.see(seen, event_of(evidence))
             after = self._owners()
-            named = tuple((usable.identifier.type, usable.identifier.value) for usable in link.identifiers)
-            self._note(before, after, link.first, named)
+            self._note(before, after, seen.link)
             if (owner := of_centre(link, after.owner)) is not None:
                 self._issued[owner] = seen.entity_type
         self._kept.belong(evidence, found)
 
-    def _note(self, before: dict[bytes, str], after: Owners, event: Fact, named: tuple[tuple[str, str], ...] = ()) -> None:
-        """Remember for the timeline which ids ended by an event, and the link that it showed, and which ones it took apart."""
-        self._noted.changed(before, after.owner, event, named)
+    def _note(self, before: dict[bytes, str], after: Owners, link: bytes = b"") -> None:
+        """Remember for the timeline which ids ended, by the link of this name or by a command, and which ones were taken apart."""
+        self._noted.changed(before, after.owner, link)
         self._noted.refused(after, self._kept.links.values())
         self._issued |= {entity_id: self._type_of(entity_id) for entity_id in set(before.values()) ^ set(after.owner.values())}
 
@@ -261,9 +258,10 @@ class MemoryResolver:
                 continue
             said = self._told[key] = {name: value for name, value in record.document.items() if name != "version"}
             same = comparable(self._rules, record) and not _differ(said, now.get(key))
-            (retold.discard if same else retold.add)(key)
             if same:
-                self._noted.told(record.key)
+                self._noted.known(record.key)
+            refused = said.get("status") == "active" and record.key in self._noted.refusals
+            (retold.discard if same and not refused else retold.add)(key)
             if (view := told_view(self._rules, record)) is not None:
                 self._told_views[record.key] = view
 
@@ -275,7 +273,7 @@ class MemoryResolver:
         self, topic: str, key: str, document: dict[str, Any] | None, view: EntityView | MembershipView | None, world: World
     ) -> Iterator[OutputRecord]:
         """Tell what changed of a key since it was told last."""
-        before, merges = self._told_views.get(key), self._noted.merges.get(key, ())
+        before, noted, links = self._told_views.get(key), self._noted, self._kept.links
         entity_id = key.partition(":")[0]
         told: Iterable[Change] = ()
         if topic == "memberships":
@@ -283,12 +281,13 @@ class MemoryResolver:
             told = membership_changes(cast("MembershipView | None", before), cast("MembershipView | None", view), erased=erased)
         elif isinstance(view, EntityView):
             old = cast("EntityView | None", before)
-            noted = self._noted
-            told = [*changes(old, view, untold(old, merges), erased=key in noted.lessened), *noted.refusals.get(key, ())]
+            merges = untold(old, noted.merges(key, links))
+            told = [*changes(old, view, merges, erased=key in noted.lessened), *noted.refusals.get(key, ())]
             parts = {*noted.splits.get(key, ()), *(taken_over(old, world.owner) if self._retold.get(self._shard(topic, key)) else ())}
             told = [*partings(view, parts), *told]
         elif topic == "entities" and document:
-            told = [*joinings(merges), ended(document, self._noted.endings.get(key, NOBODY))]
+            joined = () if document["status"] == "erased" else joinings(noted.merges(key, links))
+            told = [*joined, ended(document, noted.ending(key, links))]
         for change in told:
             yield OutputRecord("timeline", entity_id, timeline_record(entity_id, self._type_of(entity_id), change))
 

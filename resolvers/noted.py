@@ -17,25 +17,28 @@ from resolvers.timeline import Merge, refusal
 Owner = Mapping[bytes, str]
 """By the digest of an identifier, the entity that it belongs to."""
 
+Links = Mapping[bytes, Link]
+"""By its name."""
+
 
 class Noted:
     """What is noted by entity id: merges into it and of it, its parts, whether an erasure took of it, what guards kept out."""
 
     def __init__(self) -> None:
         """Start with nothing to tell."""
-        self.merges: dict[str, list[Merge]] = {}
-        self.endings: dict[str, Fact] = {}
+        self._merges: dict[str, list[tuple[str, bytes]]] = {}
+        self._endings: dict[str, bytes] = {}
         self.splits: dict[str, set[str]] = {}
         self.lessened: set[str] = set()
         self.refusals: dict[str, list[Change]] = {}
         self._reported: set[tuple[bytes, bytes]] = set()
 
-    def changed(self, before: Owner, after: Owner, event: Fact, named: tuple[tuple[str, str], ...] = ()) -> None:
-        """Note which ids ended by an event, and the link that it showed, and which ones it took apart."""
+    def changed(self, before: Owner, after: Owner, link: bytes = b"") -> None:
+        """Note which ids ended, by the link of this name or by a command, and which ones were taken apart."""
         for absorbed in set(before.values()) - set(after.values()):
             if survivor := after.get(founder_of(absorbed)):
-                self.merges.setdefault(survivor, []).append(Merge(absorbed, event, named))
-                self.endings[absorbed] = event
+                self._merges.setdefault(survivor, []).append((absorbed, link))
+                self._endings[absorbed] = link
         parts: dict[str, set[str]] = {}
         for digest in before.keys() & after.keys():
             parts.setdefault(before[digest], set()).add(after[digest])
@@ -52,22 +55,41 @@ class Noted:
             self._reported.add(one.edge.ends)
             on = [link for link in links if ends <= {usable.digest for usable in link.identifiers}]
             event = min((link.first for link in on), default=Fact(one.edge.first, "", ""))
-            named = {(usable.identifier.type, usable.identifier.value) for link in on[:1] for usable in link.identifiers}
-            told = refusal(one.guard.value, event, sorted(named))
+            told = refusal(one.guard.value, event, [pair for link in on[:1] for pair in _named(link)])
             self.refusals.setdefault(who.owner[one.edge.stronger.digest], []).append(told)
 
     def lessen(self, entity_ids: Collection[str]) -> None:
         """Note of which entities an erasure took something; what was to be told of their past is not."""
         self.lessened.update(entity_ids)
         for entity_id in entity_ids:
-            self.endings |= {one.absorbed_id: NOBODY for one in self.merges.get(entity_id, ())}
-            self.merges[entity_id] = [Merge(one.absorbed_id, NOBODY) for one in self.merges.get(entity_id, ())]
             self.refusals.pop(entity_id, None)
+
+    def merges(self, entity_id: str, links: Links) -> list[Merge]:
+        """Give the merges into an entity as their links are now: one that an erasure took tells nothing."""
+        return [_merge(absorbed, links.get(name)) for absorbed, name in self._merges.get(entity_id, ())]
+
+    def ending(self, entity_id: str, links: Links) -> Fact:
+        """Give the event by which an id was merged, as its link is now."""
+        return _merge(entity_id, links.get(self._endings.get(entity_id, b""))).event
 
     def told(self, entity_id: str) -> None:
         """Forget what a round has told."""
-        self.merges.pop(entity_id, None)
-        self.endings.pop(entity_id, None)
-        self.splits.pop(entity_id, None)
+        self.known(entity_id)
         self.refusals.pop(entity_id, None)
+
+    def known(self, entity_id: str) -> None:
+        """Forget what came to just what a topic says. What guards refused is in no document: of that nobody knows whether it was told."""
+        self._merges.pop(entity_id, None)
+        self._endings.pop(entity_id, None)
+        self.splits.pop(entity_id, None)
         self.lessened.discard(entity_id)
+
+
+def _merge(absorbed: str, link: Link | None) -> Merge:
+    if link is None:
+        return Merge(absorbed, NOBODY)
+    return Merge(absorbed, link.first, tuple(_named(link)))
+
+
+def _named(link: Link) -> list[tuple[str, str]]:
+    return [(usable.identifier.type, usable.identifier.value) for usable in link.identifiers]

@@ -18,6 +18,9 @@ from resolvers.instant import write_instant
 from resolvers.state_changes import refusals, state_changes
 from resolvers.trait_changes import one_by_one, set_changes
 
+MOST_PARTS = 100
+"""So many of those that came of an entity are named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Merge:
@@ -76,12 +79,15 @@ def parting(parts: Iterable[str], *, ended: bool = False) -> Change:
 def partings(new: EntityView, parts: Iterable[str]) -> list[Change]:
     """Tell which entities came of one that lives on, but for those that have become one with it again."""
     own = {seen.digest for seen in new.identifiers}
-    gone = [part for part in parts if founder_of(part) not in own]
-    return [parting(gone)] if gone else []
+    gone = sorted({part for part in parts if founder_of(part) not in own})
+    return [parting(gone[:MOST_PARTS])] if gone else []
 
 
 def taken_over(old: EntityView | None, owner: Mapping[bytes, str]) -> set[str]:
-    """Give the entities that have what a topic says that one had: in a recovery, and where a space was promoted, nobody noted a split."""
+    """Give the entities that have what a topic says that one had: in a recovery, and where a space was promoted, nobody noted a split.
+
+    Whoever was seen again after an erasure has another digest, and came of nobody.
+    """
     return {owner[seen.digest] for seen in old.identifiers if seen.digest in owner} if old else set()
 
 

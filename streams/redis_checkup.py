@@ -23,6 +23,7 @@ from streams.graph import rules_of
 from streams.redis_versions import holes_of, too_old
 from streams.settings import Settings
 from streams.settings.problems import without_password
+from streams.settings.sections import MOST_BUCKETS
 
 ANSWER_SECONDS = 5.0
 
@@ -104,7 +105,7 @@ def _kept(info: dict[str, Any]) -> Iterator[Finding]:
     if not info.get("aof_enabled"):
         yield Finding("warning", "redis appendonly", "is off: after a restart of Redis everything is replayed from the log; set it to yes")
     if info.get("mem_allocator") == "libc":
-        text = "is libc's: one with jemalloc, as in the images of Valkey and Redis, takes about a third less time for the same work"
+        text = "Redis was built with libc's: one with jemalloc, as in the images of Valkey and Redis, takes a third less time for the same"
         yield Finding("warning", "redis allocator", text)
 
 
@@ -165,8 +166,8 @@ async def _clocks(client: Redis) -> Finding:
 
 
 def _crowded(nodes: int, buckets: int) -> Iterator[Finding]:
-    if nodes > CROWDED * buckets:
-        wanted = 1 << (nodes // BEST).bit_length()
+    if nodes > CROWDED * buckets and buckets < MOST_BUCKETS:
+        wanted = min(MOST_BUCKETS, 1 << (nodes // BEST).bit_length())
         text = f"{nodes:,} identifiers lie in {buckets:,}: with over 512 in each, one takes longer to find and about 60 bytes more; "
         yield Finding("warning", "redis buckets", f"{text}rebuild the space with redis.buckets: {wanted}")
 

@@ -57,9 +57,22 @@ local function listed(digests) -- the record of a part that lists these identifi
   return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0, 0, 0, 0) .. table.concat(list)
 end
 
-local function keep_as_told(key) -- the topic says it all: what a replay noted of it was told before
-  clean[#clean + 1] = key
-  if string.sub(key, 1, 1) == 'e' then redis.call('DEL', BASE .. ':note:' .. key) end
+local NOTES = 1000 -- of an entity that are looked at, the newest
+
+-- The topic says it all: what a replay noted of it was told before. What guards refused is in no document, so of an entity that lives, with `told`
+-- as its marking, nobody knows whether that was told: it is told once more.
+local function keep_as_told(key, told)
+  local refused = {}
+  if string.sub(key, 1, 1) == 'e' then
+    local name = BASE .. ':note:' .. key
+    local noted = redis.call('LRANGE', name, -NOTES, -1)
+    if #noted > 0 then redis.call('DEL', name) end
+    for _, one in ipairs(noted) do
+      if told and string.find(one, '^[lsf]') then refused[#refused + 1] = one end
+    end
+    if #refused > 0 then redis.call('RPUSH', name, unpack(refused)) end
+  end
+  if #refused > 0 then mark(key, told) else clean[#clean + 1] = key end
 end
 
 local function same_traits(p, packed)
@@ -122,7 +135,8 @@ local function retell_entity(key, row)
   local survivor = status == 'merged' and node_of(row[6])
   if survivor then redis.call('HSET', where, field, struct.pack('>I5', survivor.id)) else redis.call('HDEL', where, field) end
   if status == 'active' then
-    if same_entity(n, p, row) then keep_as_told(key) else mark(key, cmsgpack.pack({ listed(row[4]), row[5] })) end
+    local told = cmsgpack.pack({ listed(row[4]), row[5] })
+    if same_entity(n, p, row) then keep_as_told(key, told) else mark(key, told) end
   elseif has(p, DIVIDING) then
     mark(key, '')
   elseif founder ~= row[2] and founder == row[9][1] then

@@ -100,19 +100,27 @@ local function digests_of(list)
   return found
 end
 
--- Of a recovery, and of a promotion, nobody noted a split: notes of the entities that have now what a topic says that this one has.
-local function parted(p, old)
-  if redis.call('HEXISTS', round, 'recovering') == 0 then return '' end
-  local notes, named, count = {}, {}, 0
-  for id in pairs(old) do
-    local n = node(id)
-    local other = not has(n, DETACHED) and part(find(n))
-    if other and other.root ~= p.root and not named[other.root] and not has(other, UNTOLD) and count < SUCCESSORS then
-      named[other.root], count = true, count + 1
-      notes[count] = struct.pack('>c1c16I5', '/', node(other.founder).digest, 0)
+-- Of a recovery, and of a promotion, nobody noted a split: notes of the entities that have now what a topic says that this one has. Whoever was seen
+-- again after an erasure came of nobody.
+local parted
+do
+  local in_recovery = redis.call('HEXISTS', round, 'recovering') == 1
+
+  parted = function(p, old)
+    local notes, named = {}, {}
+    for id in pairs(in_recovery and old or {}) do
+      local n = node(id)
+      local root = not has(n, DETACHED + REBORN) and find(n).id
+      if root and root ~= p.root and not named[root] then
+        named[root] = true
+        local other = part(node(root))
+        if not has(other, UNTOLD) then notes[#notes + 1] = struct.pack('>c1c16I5', '/', node(other.founder).digest, 0) end
+        if #notes == SUCCESSORS then break end
+      end
     end
+    read = read + 400 * #notes
+    return table.concat(notes)
   end
-  return table.concat(notes)
 end
 
 local function row_of(key, told, noted)

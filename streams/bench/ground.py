@@ -126,6 +126,7 @@ def _settings(named: Settings, addresses: Addresses, own: Own | None) -> Setting
         **({"sources": {own.source: source_named(named, own.source)}} if own else benchmark),
         "kafka": named.kafka.model_copy(update={"bootstrap_servers": addresses.bootstrap_servers}),
         "redis": named.redis.model_copy(update={"url": addresses.redis_url}),
+        "worker": named.worker.model_copy(update={"admin_port": None}),  # which is one worker's
     }
     return isolated(named.model_copy(update=changed), f"bench-{secrets.token_hex(4)}")
 

@@ -33,7 +33,7 @@ async def this_machine(kafka: str, redis: Redis) -> Machine:
     """Describe this machine and the servers; `kafka` is what is known of Kafka's version."""
     server = await redis.info("server")
     name, valkey = server.get("server_name", "redis"), server.get("valkey_version")
-    allocator = _allocator(str((await redis.info("memory")).get("mem_allocator", "")), _text(f"/proc/{server['process_id']}/maps"))
+    allocator = _allocator(str((await redis.info("memory")).get("mem_allocator", "")), _text(f"/proc/{server.get('process_id')}/maps"))
     return Machine(
         _processor(_text("/proc/cpuinfo")),
         os.cpu_count() or 1,
@@ -51,7 +51,7 @@ def _allocator(built: str, maps: str) -> str:
     """Name what Redis takes its memory from: as it was built, or what was loaded into it beforehand, if it runs on this machine."""
     server = re.search(r"/\S*(?:redis|valkey)-server$", maps, re.MULTILINE)
     loaded = re.search(r"/(lib[a-z]+malloc[^/\s]*)$", maps, re.MULTILINE)
-    return f"{loaded[1]} in place of {built}" if server and loaded else built
+    return f"{loaded[1]} in place of {built}" if built == "libc" and server and loaded else built
 
 
 def _processor(cpuinfo: str) -> str:

@@ -21,7 +21,7 @@ from streams import kafka
 from streams.bench.ground import Ground
 from streams.bench.meters import Meters
 from streams.bench.report import Rate
-from streams.topics import CreateTopic, apply, places_of
+from streams.topics import MESSAGE_BYTES, CreateTopic, apply, places_of
 
 PASSES = 3
 """How often the raw topic is read, so that it takes long enough to be measured."""
@@ -125,7 +125,7 @@ async def _copying(ground: Ground) -> AsyncIterator[Copying]:
     consumer = await connect(kafka.consumer(settings, what="copy"))
     producer = await connect(kafka.producer(settings, what="copy"))
     try:
-        await apply(admin, [CreateTopic(target, number, settings.kafka.replication_factor, {})])
+        await apply(admin, [CreateTopic(target, number, settings.kafka.replication_factor, {"max.message.bytes": str(MESSAGE_BYTES)})])
         places = await places_of(admin, [settings.sources[ground.source].topic])
         consumer.assign(places)
         yield Copying(consumer, producer, await consumer.end_offsets(places), target, settings.worker.batch_records)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from resolvers.errors import NexusError
@@ -22,11 +22,12 @@ STALLED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far the work is: units done, whether any was begun, and whether nothing is left."""
+    """How far the work is: units done, whether any was begun, and whether nothing is left; `signs` are what else shows that it moves."""
 
     done: int
     begun: bool
     finished: bool
+    signs: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ async def watch(state: Callable[[], Awaitable[State]], meters: Meters, check: Ca
         elif time.monotonic() - moved > STALLED_SECONDS:
             raise NexusError(f"nothing has moved for {STALLED_SECONDS:g} s: {looks[-1].state}")
         await asyncio.sleep(max(0.0, looks[-1].at + LOOK_SECONDS - time.monotonic()))
+
+
+def of_units(looks: Sequence[Look], count: int) -> list[Look]:
+    """Count what was done in units of which there are so many in all, whatever the looks counted."""
+    whole = looks[-1].state.done
+    if whole in {0, count}:
+        return list(looks)
+    return [replace(look, state=replace(look.state, done=look.state.done * count // whole)) for look in looks]
 
 
 def rate_of(name: str, unit: str, count: int, looks: Sequence[Look], peak_mib: float | None = None) -> Rate:

@@ -20,7 +20,7 @@ from resolvers.redis_graph import RedisResolver
 from streams import kafka
 from streams.bench.ground import Ground
 from streams.bench.meters import Meters
-from streams.bench.progress import State, growths_of, rate_of, watch
+from streams.bench.progress import State, growths_of, of_units, rate_of, watch
 from streams.bench.report import Growth, Rate
 from streams.crew import Worker
 from streams.graph import open_graph
@@ -151,7 +151,7 @@ async def publish(ground: Ground, settings: Settings) -> Measured:
 
         async def state() -> State:
             backlog = await at_work.gauge.resolver.backlog()
-            return State(total - backlog.dirty, backlog.dirty < total, backlog.empty)
+            return State(max(0, total - backlog.dirty), backlog.dirty < total, backlog.empty, (backlog,))
 
         return await _measured(at_work, "publish", "output keys", total, state)
 
@@ -164,7 +164,7 @@ async def resolve_and_publish(ground: Ground, settings: Settings) -> Measured:
         async def state() -> State:
             done = await at_work.gauge.resolved()
             backlog = await at_work.gauge.resolver.backlog()
-            return State(done, done > 0 or not backlog.empty, done >= total and backlog.empty)
+            return State(done, done > 0 or not backlog.empty, done >= total and backlog.empty, (backlog,))
 
         return await _measured(at_work, "resolve + publish", "events", total, state)
 
@@ -172,7 +172,7 @@ async def resolve_and_publish(ground: Ground, settings: Settings) -> Measured:
 async def end_to_end(at_work: Shift, name: str) -> Measured:
     """Measure all stages, from source records until the last of them is told on the topics.
 
-    Records whose events are resolved count as done; where a record is not one event, by the part of the events so far that are.
+    What is resolved counts as done; where a record is not one event, as so many records as there are to an event in all.
     """
     total = await at_work.gauge.raw_total()
 
@@ -180,12 +180,12 @@ async def end_to_end(at_work: Shift, name: str) -> Measured:
         adapted, resolved = await at_work.gauge.adapted(), await at_work.gauge.resolved()
         events = await at_work.gauge.events_total()
         backlog = await at_work.gauge.resolver.backlog()
-        return State(adapted * resolved // max(1, events), adapted > 0, adapted >= total and resolved >= events and backlog.empty)
+        return State(resolved, adapted > 0, adapted >= total and resolved >= events and backlog.empty, (adapted, events, backlog))
 
     return await _measured(at_work, name, "records", total, state)
 
 
 async def _measured(at_work: Shift, name: str, unit: str, total: int, state: Callable[[], Awaitable[State]]) -> Measured:
-    looks = await watch(state, at_work.meters, at_work.check)
+    looks = of_units(await watch(state, at_work.meters, at_work.check), total)
     lag = at_work.settings.worker.batch_records * at_work.settings.partitions
     return Measured(rate_of(name, unit, total, looks, at_work.meters.peak_mib()), growths_of(name, total, looks, lag))

@@ -62,10 +62,11 @@ def bench(
 
     if source and (quick or guard):
         raise SettingsError("--source goes without --quick and --guard: what ratios should be is known of the benchmark's own stream")
-    own, sizes = _own(source), QUICK if quick else FULL
+    settings = load_settings(config)
+    own, sizes = _own(settings, source), QUICK if quick else FULL
     what = f"bench-{own.source}" if own else "quick" if quick else "bench"
     most = records or (sys.maxsize if own else sizes.records)
-    report = _held(load_settings(config), replace(sizes, records=most), what, own)
+    report = _held(settings, replace(sizes, records=most), what, own)
     if results is None and RESULTS.is_dir() and not quick:
         results = RESULTS
     if results is not None:
@@ -79,12 +80,16 @@ def bench(
         raise NexusError("; ".join(found))
 
 
-def _own(source: str | None) -> Own | None:
+def _own(settings: Settings, source: str | None) -> Own | None:
     from streams.bench import Own  # noqa: PLC0415
+    from streams.publishing import source_named  # noqa: PLC0415
+    from streams.records_file import check_readable  # noqa: PLC0415
 
     if source is None:
         return None
     ((name, (file,)),) = files_named([source]).items()
+    source_named(settings, name)
+    check_readable([file])
     return Own(name, file)
 
 

@@ -20,6 +20,7 @@ Stage = Literal["adapt", "resolve", "publish"]
 """The stages a worker can run."""
 
 IDENTIFIER_TYPE = r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$"
+MOST_BUCKETS = 1 << 20
 ENTITY_TYPE = r"^[a-z][a-z0-9_]{0,62}$"
 
 
@@ -72,7 +73,7 @@ class RedisSettings(Section):
     buckets: int = Field(
         4096,
         ge=1,
-        le=1 << 20,
+        le=MOST_BUCKETS,
         description="Hashes that identifiers are spread over, one for every 128 that are expected; the default is for up to a million. "
         "Fixed at the birth of a space.",
     )

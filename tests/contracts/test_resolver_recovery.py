@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from resolvers.correction import Kind
 from resolvers.errors import Fenced, StoreLost
 from resolvers.memory import MemoryResolver
 from resolvers.port import Resolver, Round, ToldRecord, Waiting
 from streams.events import Membership
+from tests.contracts.test_resolver_corrections import say
+from tests.contracts.test_resolver_erasures import erase
 from tests.histories import RULES, apply, documents, event, group, person, written
 from tests.telling import Topics, check_told, drain, publish, take_round
 
@@ -146,6 +149,45 @@ async def test_only_what_differs_is_told_on_the_timeline(resolver: Resolver) -> 
     check_told(await documents(resolver), topics, 1_000)
 
 
+async def told_again(resolver: Resolver, topics: Topics) -> list[dict[str, Any]]:
+    """Let a resolver that was born again go on on topics; gives what it tells on the timeline."""
+    before = len(topics.lines)
+    await documents(resolver)  # settles
+    for shard in range(SHARDS):
+        await resolver.recover({}, shard, max(topics.versions.values()))
+    await read_all(resolver, topics)
+    await drain(resolver, topics, SHARDS)
+    check_told(await documents(resolver), topics, 1_000)
+    return topics.lines[before:]
+
+
+async def test_who_is_seen_again_after_an_erasure_did_not_come_of_what_a_topic_says(resolver: Resolver) -> None:
+    topics, former = Topics(), MemoryResolver(RULES, SHARDS)
+    together = event("e1", "9:00", person("device:a")), event("e2", "9:10", person("device:a", "device:b"))
+    await apply(former, *together)
+    await drain(former, topics, SHARDS)
+
+    await apply(resolver, *together)
+    await erase(resolver, "10:00", "device:b", log=together)
+    await apply(resolver, event("e3", "11:00", person("device:b", "email:c@x.example")))
+    lines = await told_again(resolver, topics)
+    assert {"entity.erased", "entity.created"} <= {line["kind"] for line in lines}
+    assert "entity.split" not in {line["kind"] for line in lines}
+
+
+async def test_what_guards_refused_is_told_once_more_since_no_document_says_it(resolver: Resolver) -> None:
+    topics, former = Topics(), MemoryResolver(RULES, SHARDS)
+    seen = event("e1", "9:00", person("user_id:u1")), event("e2", "9:10", person("user_id:u1", "device:d"))
+    for one in (former, resolver):
+        await say(one, Kind.FORBID, "user_id:u1", "device:d")
+        await apply(one, *seen)
+    await drain(former, topics, SHARDS)
+    refused = [line for line in topics.lines if line["kind"] == "merge.refused"]
+    assert len(refused) == 1
+
+    assert await told_again(resolver, topics) == refused
+
+
 async def test_who_has_what_a_topic_says_of_another_is_told_as_split_off(resolver: Resolver) -> None:
     topics, former = Topics(), MemoryResolver(RULES, SHARDS)
     together = event("e1", "9:00", person("device:a", "device:b")), event("e2", "9:10", person("device:b", "email:c@x.example"))
@@ -156,17 +198,13 @@ async def test_who_has_what_a_topic_says_of_another_is_told_as_split_off(resolve
 
     mail = event("e3", "9:20", person("email:c@x.example"))
     await apply(resolver, together[0], event("e2", "9:10", person("device:b")), mail, event("e4", "9:30", person("device:d")))
-    for shard in range(SHARDS):
-        await resolver.recover({}, shard, max(topics.versions.values()))
-    await read_all(resolver, topics)
-    await drain(resolver, topics, SHARDS)
+    await told_again(resolver, topics)
     living = {document["entity_id"] for (topic, _), document in topics.living().items() if topic == "entities"}
     parts = [line["data"] for line in topics.lines[before:] if line["kind"] == "entity.split" and line["entity_id"] == whole]
     assert len(living) == 3
     assert parts == [{"parts": sorted(living - {whole})}]
     created = {line["entity_id"] for line in topics.lines[before:] if line["kind"] == "entity.created"}
     assert created == living - {whole}
-    check_told(await documents(resolver), topics, 1_000)
 
 
 async def told_before(resolver: Resolver) -> Topics:

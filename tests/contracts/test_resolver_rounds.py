@@ -9,6 +9,7 @@ import pytest
 from resolvers.errors import Fenced
 from resolvers.port import Resolver, Round
 from streams.events import Membership
+from tests.contracts.test_resolver_erasures import erase
 from tests.histories import apply, documents, event, group, person, written
 from tests.telling import Topics, drain, payload_of, publish, take_round
 
@@ -185,6 +186,20 @@ async def test_an_id_that_ended_is_told_as_merged(resolver: Resolver) -> None:
     assert named == {(survivor, "e3"), (ended, "e3")}
     assert topics.timeline[ended].merged_into == survivor
     assert topics.timeline[survivor].merged_into is None
+
+
+async def test_a_merge_names_the_first_event_of_its_link_and_none_that_was_erased(resolver: Resolver) -> None:
+    topics = Topics()
+    await apply(resolver, *(event(f"e{n}", f"9:0{n}", person(f"device:{one}")) for n, one in enumerate("abc")))
+    await drain(resolver, topics, SHARDS)
+    before = len(topics.lines)
+    links = event("e5", "10:00", person("device:a", "device:b")), event("e6", "10:10", person("device:a", "device:c"))
+    await apply(resolver, *links, event("e7", "9:50", person("device:a", "device:b")))
+    await erase(resolver, "12:00", "device:c")
+    await drain(resolver, topics, SHARDS)
+    told = topics.lines[before:]
+    assert sorted(str(line["event_id"]) for line in told if line["kind"] == "entity.merged") == ["None", "e7", "e7"]
+    assert "e6" not in {line["event_id"] for line in told}
 
 
 async def test_a_trait_that_changes_only_its_json_type_is_told(resolver: Resolver) -> None:

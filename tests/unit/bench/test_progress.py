@@ -4,7 +4,7 @@ import pytest
 
 from resolvers.errors import NexusError
 from streams.bench.meters import Meters, Used
-from streams.bench.progress import Look, State, growths_of, rate_of, tenths, watch
+from streams.bench.progress import Look, State, growths_of, of_units, rate_of, tenths, watch
 
 
 def look(at: float, done: int, *, finished: bool = False, worker: float = 0.0, calls: int = 0) -> Look:
@@ -25,6 +25,13 @@ def test_what_is_told_after_the_last_unit_belongs_to_the_rate() -> None:
 
 def test_work_that_was_over_at_the_first_look_has_a_rate() -> None:
     assert rate_of("quick", "events", 10, [look(1.0, 10, finished=True)]).seconds == 0.0
+
+
+def test_what_was_done_is_counted_in_units_of_which_there_are_so_many() -> None:
+    looks = [look(1.0, 0), look(2.0, 30), look(3.0, 90, finished=True)]
+    assert [one.state.done for one in of_units(looks, 30)] == [0, 10, 30]
+    assert of_units(looks, 90) == looks
+    assert of_units(looks[:1], 30) == looks[:1]
 
 
 def test_tenths_of_steady_work_are_alike() -> None:
@@ -78,3 +85,15 @@ async def test_a_worker_that_ended_ends_the_watch() -> None:
 
     with pytest.raises(NexusError, match="a worker ended"):
         await watch(state, StillMeters(), check)
+
+
+async def test_a_drain_of_what_is_done_already_is_no_standstill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.bench.progress.STALLED_SECONDS", 0.05)
+    monkeypatch.setattr("streams.bench.progress.LOOK_SECONDS", 0.02)
+    left = iter(range(10, -1, -1))
+
+    async def state() -> State:
+        dirty = next(left)
+        return State(100, begun=True, finished=dirty == 0, signs=(dirty,))
+
+    assert len(await watch(state, StillMeters(), lambda: None)) == 11

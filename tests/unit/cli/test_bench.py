@@ -57,6 +57,7 @@ def test_a_quick_run_is_kept_only_when_asked(asked: list[Sizes], tmp_path: Path)
 def test_records_of_one_s_own_are_measured_all_of_them(asked: list[Sizes], tmp_path: Path) -> None:
     file = tmp_path / "contacts.ndjson"
     file.write_text("{}\n")
+    (tmp_path / "nexus.yaml").write_text("sources: {crm: {topic: raw.crm, adapter: segment}}")
     result = CliRunner().invoke(build_app(), ["bench", "--source", f"crm={file}", "--results", "kept"])
     assert result.exit_code == 0, result.output
     assert owns_asked == [Own("crm", file)]
@@ -72,6 +73,14 @@ def test_of_records_of_one_s_own_nothing_is_known_before(asked: list[Sizes], tmp
     file.write_text("{}\n")
     result = CliRunner().invoke(build_app(), ["bench", "--source", f"crm={file}", more])
     assert result.exit_code != 0
+    assert asked == []
+
+
+def test_a_source_that_is_not_declared_is_said_before_anything_starts(asked: list[Sizes], tmp_path: Path) -> None:
+    file = tmp_path / "contacts.ndjson"
+    file.write_text("{}\n")
+    result = CliRunner().invoke(build_app(), ["bench", "--source", f"crm={file}"])
+    assert "there is no source 'crm'" in str(result.exception)
     assert asked == []
 
 
