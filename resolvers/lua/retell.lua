@@ -57,7 +57,7 @@ local function listed(digests) -- the record of a part that lists these identifi
   return struct.pack(PART, 0, 0, 0, 0, 0, NOBODY, 0, 0, 0, 0) .. table.concat(list)
 end
 
-local NOTES = 1000 -- of an entity that are looked at, the newest
+local newest = 1000 -- notes of an entity that are looked at
 
 -- The topic says it all: what a replay noted of it was told before. What guards refused is in no document, so of an entity that lives, with `told`
 -- as its marking, nobody knows whether that was told: it is told once more.
@@ -65,7 +65,7 @@ local function keep_as_told(key, told)
   local refused = {}
   if string.sub(key, 1, 1) == 'e' then
     local name = BASE .. ':note:' .. key
-    local noted = redis.call('LRANGE', name, -NOTES, -1)
+    local noted = redis.call('LRANGE', name, -newest, -1)
     if #noted > 0 then redis.call('DEL', name) end
     for _, one in ipairs(noted) do
       if told and string.find(one, '^[lsf]') then refused[#refused + 1] = one end
