@@ -113,8 +113,10 @@ class Timeline:
                 yield Difference("timeline.identifier", key, f"{shortened([':'.join(name) for name in sorted(names)])} {what}")
 
     def _others(self) -> Iterator[Difference]:
+        known, erased = self._expected.by_digest, self._expected.erased.former
         for key in self._lives.keys() - set(self._expected.ids.values()):
-            if founding_digest(key) not in self._expected.by_digest.keys() | self._expected.erased.former.keys():
+            digest = founding_digest(key)
+            if digest not in known and digest not in erased:
                 yield Difference("timeline.ghost", key, "the timeline tells of it, the log does not know its founding identifier")
             elif self._lives[key].groups:
                 yield Difference("timeline.membership", key, f"it ended, but was told to belong to {shorten(str(self._lives[key].groups))}")
