@@ -12,14 +12,11 @@ from typing import Any
 import msgspec
 
 from resolvers.change import NOBODY, Change
-from resolvers.entity import LISTED_IDENTIFIERS, EntityView, Fact, MembershipView
+from resolvers.entity import LISTED_IDENTIFIERS, MOST_SUCCESSORS, EntityView, Fact, MembershipView
 from resolvers.identifier import founder_of
 from resolvers.instant import write_instant
 from resolvers.state_changes import refusals, state_changes
 from resolvers.trait_changes import one_by_one, set_changes
-
-MOST_PARTS = 100
-"""So many of those that came of an entity are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def partings(new: EntityView, parts: Iterable[str]) -> list[Change]:
     """Tell which entities came of one that lives on, but for those that have become one with it again."""
     own = {seen.digest for seen in new.identifiers}
     gone = sorted({part for part in parts if founder_of(part) not in own})
-    return [parting(gone[:MOST_PARTS])] if gone else []
+    return [parting(gone[:MOST_SUCCESSORS])] if gone else []
 
 
 def taken_over(old: EntityView | None, owner: Mapping[bytes, str]) -> set[str]:

@@ -28,7 +28,7 @@ GROUPS = ("adapt", "resolve", "commands", "publish", "rounds", "worker")
 
 _NAMES = {READ: "Read", WRITE: "Write", DESCRIBE_CONFIGS: "DescribeConfigs"}
 _FAILED = (KafkaError, NexusError, OSError, TimeoutError, NotImplementedError)
-"""NotImplementedError: what aiokafka says of a Kafka that is too old for a question."""
+"""NotImplementedError: aiokafka raises it, for want of a class of its own, where it and Kafka have no version of a question in common."""
 
 Missing = tuple[str, str, str]
 """What a user lacks: the right, the kind of thing that it is on, and its name."""
